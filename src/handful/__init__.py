@@ -1,0 +1,35 @@
+"""Work with images from a handful of labelled examples.
+
+The public names are imported on first use, so that ``import handful`` stays instant.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from handful._version import __version__
+
+if TYPE_CHECKING:
+    from handful.errors import HandfulError, InputError
+    from handful.recognize import Recognizer
+
+_HOMES = {
+    "HandfulError": "handful.errors",
+    "InputError": "handful.errors",
+    "Recognizer": "handful.recognize",
+}
+
+__all__ = ["HandfulError", "InputError", "Recognizer", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name where it lives (PEP 562)."""
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'handful' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return sorted(__all__)

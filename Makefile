@@ -68,8 +68,8 @@ $(BIN)/pip:
 	package="$$("$$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  echo "installing $$package, which $$python needs to make $(VENV)"; \
-	  { apt-get update -qq && { DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$$package" \
-	    || DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3-venv; }; } >/dev/null || true; \
+	  { apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$$package" \
+	    || DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3-venv; } >/dev/null || true; \
 	fi; \
 	"$$python" -m venv $(VENV) >/dev/null 2>&1 || { \
 	  rm -rf $(VENV); \

@@ -1,1 +1,24 @@
-"""TODO-DOC."""
+"""Pictures in and out: safe decoding, resizing, cutting, drawing on a picture."""
+
+from handful.images.decode import ImageLike, read, read_mask, size
+from handful.images.ink import area_average, ink
+from handful.images.listing import IMAGE_SUFFIXES, is_clutter, list_images, natural_key
+from handful.images.transform import center_crop, cut, pad_square, resize, resize_short
+
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "ImageLike",
+    "area_average",
+    "center_crop",
+    "cut",
+    "ink",
+    "is_clutter",
+    "list_images",
+    "natural_key",
+    "pad_square",
+    "read",
+    "read_mask",
+    "resize",
+    "resize_short",
+    "size",
+]

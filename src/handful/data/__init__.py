@@ -1,1 +1,1 @@
-"""TODO-DOC."""
+"""Labelled examples, episodes drawn from them, and data sets in their published layouts."""

@@ -1,6 +1,7 @@
 """Pictures in and out: safe decoding, resizing, cutting, drawing on a picture."""
 
 from handful.images.decode import ImageLike, read, read_mask, size
+from handful.images.draw import caption, grid, outline
 from handful.images.ink import area_average, ink
 from handful.images.listing import IMAGE_SUFFIXES, is_clutter, list_images, natural_key
 from handful.images.transform import center_crop, cut, pad_square, resize, resize_short
@@ -9,12 +10,15 @@ __all__ = [
     "IMAGE_SUFFIXES",
     "ImageLike",
     "area_average",
+    "caption",
     "center_crop",
     "cut",
+    "grid",
     "ink",
     "is_clutter",
     "list_images",
     "natural_key",
+    "outline",
     "pad_square",
     "read",
     "read_mask",

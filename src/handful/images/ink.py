@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 from handful.errors import InputError
 from handful.images.transform import pad_square
 
+SMALLEST_BOX = 0.38
+"""The smallest box that `margin` cuts out, as a fraction of the page's side."""
 
-def ink(image: NDArray[np.uint8], size: int) -> NDArray[np.float32]:
+
+def ink(image: NDArray[np.uint8], size: int, margin: float | None = None) -> NDArray[np.float32]:
     """Map a drawing to its strokes: 1 on a stroke, 0 on the background.
 
     The background is the median grey of the border. Strokes are what departs from it towards the
@@ -26,6 +29,10 @@ def ink(image: NDArray[np.uint8], size: int) -> NDArray[np.float32]:
         (H, W, 3) RGB or (H, W) grey, uint8.
     size : int
         Side of the map, in pixels.
+    margin : float, optional
+        Cut out the strokes' box first, made square around its centre and enlarged by this
+        fraction of its side, so that place and size on the page do not matter. A box below
+        :data:`SMALLEST_BOX` of the page counts as that: a dot stays a dot.
 
     Returns
     -------
@@ -49,8 +56,13 @@ def ink(image: NDArray[np.uint8], size: int) -> NDArray[np.float32]:
         raise InputError(f"an ink map of {size} pixels a side: give 1 or more")
     grey = _grey(image)
     strokes = pad_square(_levels(grey)[grey], 0)
-    average = _averaging(len(strokes), size)
-    return _reduced(strokes, average, average).clip(0, 1)
+    if margin is None:
+        average = _averaging(len(strokes), size)
+        return _reduced(strokes, average, average).clip(0, 1)
+    rows, columns = (
+        _averaging(len(strokes), size, start, extent) for start, extent in _box(strokes, margin)
+    )
+    return _reduced(strokes, rows, columns).clip(0, 1)
 
 
 def area_average(grey: NDArray[Any], size: int) -> NDArray[np.float32]:
@@ -73,6 +85,18 @@ def _reduced(
 ) -> NDArray[np.float32]:
     reduced = np.empty((len(rows), len(columns)), np.float32)
     return np.matmul(rows @ values, columns.T, out=reduced)
+
+
+def _box(strokes: NDArray[np.float32], margin: float) -> list[tuple[float, float]]:
+    """Return start and extent of the square around the strokes, down and across, in pixels."""
+    firm = strokes > 0.5
+    spans = []
+    for lines in (firm.any(1), firm.any(0)):
+        hit = np.flatnonzero(lines)
+        spans.append((int(hit[0]), int(hit[-1]) + 1) if len(hit) else (0, len(strokes)))
+    side = max(*(end - start for start, end in spans), SMALLEST_BOX * len(strokes))
+    side *= 1 + margin
+    return [((start + end - side) / 2, side) for start, end in spans]
 
 
 def _grey(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -131,13 +155,20 @@ def _quantile_level(counts: NDArray[Any], values: NDArray[Any], share: float) ->
     return int(order[np.searchsorted(summed, share * summed[-1])])
 
 
-@lru_cache(maxsize=64)
-def _averaging(length: int, size: int) -> NDArray[np.float32]:
-    """Return the matrix (size, length) that averages `length` pixels down to `size`."""
-    edges = np.arange(size + 1) * (length / size)
+@lru_cache(maxsize=1024)
+def _averaging(
+    length: int, size: int, start: float = 0.0, extent: float | None = None
+) -> NDArray[np.float32]:
+    """Return the matrix (size, length) that averages pixels down to `size`.
+
+    The `extent` pixels from `start` are averaged, all of them by default; those outside the
+    picture count as 0.
+    """
+    extent = length if extent is None else extent
+    edges = start + np.arange(size + 1) * (extent / size)
     pixels = np.arange(length)
     ends = np.minimum(edges[1:, None], pixels + 1)
     starts = np.maximum(edges[:-1, None], pixels)
-    weights: NDArray[np.float32] = np.asarray((ends - starts).clip(0) * size / length, np.float32)
+    weights: NDArray[np.float32] = np.asarray((ends - starts).clip(0) * size / extent, np.float32)
     weights.setflags(write=False)
     return weights

@@ -1,1 +1,1 @@
-"""TODO-DOC."""
+"""The command line: one small file per command, each imported only when it is called."""

@@ -1,1 +1,1 @@
-"""TODO-DOC."""
+"""Answers made visible: one self-contained page, and pictures."""

@@ -1,0 +1,70 @@
+"""What the commands share: options, the pictures a person names, and printing an answer."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from handful.errors import InputError
+from handful.images import list_images
+
+Json = Annotated[
+    bool,
+    Parameter(
+        name="--json", negative=(), help="Print one JSON object on stdout, and nothing else."
+    ),
+]
+Device = Annotated[str, Parameter(help="auto, cpu, cuda, ...")]
+Model = Annotated[
+    str,
+    Parameter(help="A model of `handful models`, or a directory of your own; auto chooses."),
+]
+
+
+def emit(value: Any, as_json: bool, text: str) -> None:
+    """Print an answer on stdout: as one JSON object, or as text for people.
+
+    ASCII only in JSON, so that odd file names cannot break it on any terminal.
+    """
+    print(json.dumps(value, indent=2, allow_nan=False) if as_json else text)
+
+
+def note(line: str) -> None:
+    """Say something beside the answer, on stderr."""
+    print(f"handful: {line}", file=sys.stderr)
+
+
+def gather(paths: Iterable[Path]) -> list[Path]:
+    """Resolve what was named on the command line: files as given, folders to their images.
+
+    Raises
+    ------
+    InputError
+        A folder without images.
+    """
+    found: list[Path] = []
+    for path in paths:
+        inside = list_images(path, recursive=True) if path.is_dir() else [path]
+        if not inside:
+            raise InputError(f"{path}: no images in this folder; give one that holds some")
+        found += inside
+    return found
+
+
+def columns(rows: Sequence[Sequence[str]]) -> str:
+    """Align rows of text in columns.
+
+    Examples
+    --------
+    >>> print(columns([["a", "1"], ["long", "2"]]))
+    a     1
+    long  2
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    return "\n".join(lines)

@@ -1,0 +1,437 @@
+"""Recognize: which class of a handful of labelled examples an image shows, or none of them.
+
+The verb knows people's pictures; how two pictures are compared is a method's business
+(`handful.methods`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable
+from numbers import Real
+from pathlib import Path
+from typing import Any, Literal, overload
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from sklearn.base import BaseEstimator, ClassifierMixin
+from torch import Tensor
+
+from handful import methods, zoo
+from handful.answers import Label, Labels, SupportCheck, Suspect, Verification
+from handful.data.pictures import Picture, batches, is_one, many, name
+from handful.data.support import Support
+from handful.errors import InputError
+from handful.files import replacing, sha256, write_json
+from handful.images import read
+from handful.methods.calibration import Calibration
+from handful.methods.matcher import Matcher
+from handful.methods.support_set import SupportSet
+
+STATE, FEATURES = "recognizer.json", "support.safetensors"
+"""The two files of a saved directory."""
+
+
+def is_saved(path: str | os.PathLike[str]) -> bool:
+    """Say whether `Recognizer.save` wrote this directory."""
+    return (Path(path) / STATE).is_file()
+
+
+def choose_model(support: Support | None = None) -> tuple[str, str]:
+    """Choose the model for a support: what ``model="auto"`` means.
+
+    Returns
+    -------
+    name, reason : str
+        A name of the zoo, and one clause that says why.
+    """
+    if "omniglot-small" in zoo.cards():
+        return "omniglot-small", "auto: the bundled embedding"
+    return "nearest-neighbour", "auto: no embedding is bundled"
+
+
+class Recognizer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Name what an image shows, given one or a few labelled examples of each class.
+
+    Parameters
+    ----------
+    model : str, path or Matcher
+        ``"auto"`` (see `choose_model`), a name of the zoo, the directory of a saved entry, or
+        a method object.
+    reject : "auto", None or float
+        An image whose best score is below this is answered "none of these". ``"auto"`` is the
+        model's threshold, calibrated on validation classes (a model without one never rejects);
+        None never rejects; a number lies in [0, 1].
+    device : str
+        ``"auto"``, ``"cpu"``, ``"cuda"``, ...
+
+    Attributes
+    ----------
+    classes_ : ndarray of str, (n_classes,)
+        The labels, sorted: the columns of `scores` and `predict_proba`.
+    matcher_ : Matcher
+        The method in use.
+    chosen_ : str
+        Why this method is in use.
+    images_ : tuple of (str or None)
+        The paths of the examples, where they have one.
+    check_ : SupportCheck or None
+        The support with each example left out once; None where every class has one example.
+
+    Notes
+    -----
+    An image is a path, a PIL image or an array (H, W, 3) uint8. One image in gives one answer;
+    a list in gives a list. The support is encoded once, in `fit`.
+
+    Examples
+    --------
+    >>> from handful.data.samples import omniglot
+    >>> sample = omniglot()
+    >>> recognizer = Recognizer(model="nearest-neighbour").fit(sample.support)
+    >>> answer = recognizer.predict(sample.queries[0].path)
+    >>> answer.nearest in recognizer.classes_, 0 <= answer.score <= 1
+    (True, True)
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | Matcher = "auto",
+        reject: float | str | None = "auto",
+        device: str = "auto",
+    ) -> None:
+        self.model = model
+        self.reject = reject
+        self.device = device
+
+    def fit(
+        self, images: Iterable[Picture] | Support, labels: Iterable[object] | None = None
+    ) -> Recognizer:
+        """Learn the classes from one or more examples of each.
+
+        Parameters
+        ----------
+        images : iterable of images, or Support
+            The examples, in any order; a Support brings its labels.
+        labels : iterable of str
+            The class of each example; what is no string becomes one.
+
+        Returns
+        -------
+        Recognizer
+            Itself.
+
+        Raises
+        ------
+        InputError
+            An unreadable image, lengths that differ, fewer than two classes, or a wrong
+            `reject`.
+        """
+        _check_reject(self.reject)
+        support = images if isinstance(images, Support) else _support(images, labels)
+        self.classes_, index = np.unique(support.labels, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise InputError(
+                f"the support has one class only ({support.labels[0]}): give examples of two"
+            )
+        self.images_ = tuple(map(name, support.images))
+        self.matcher_, self.chosen_ = self._load(support)
+        decoded = map(support.read, range(len(support)))
+        features = [self.matcher_.encode(batch) for _, batch in batches(decoded)]
+        self._support = SupportSet(self.matcher_, torch.cat(features), torch.from_numpy(index))
+        self.check_ = self._leave_one_out()
+        return self
+
+    @overload  # a str is an iterable of str too; the first form wins
+    def predict(  # type: ignore[overload-overlap]
+        self, images: Picture, on_error: Literal["raise", "skip"] = ...
+    ) -> Label: ...
+
+    @overload
+    def predict(
+        self, images: Iterable[Picture], on_error: Literal["raise", "skip"] = ...
+    ) -> Labels: ...
+
+    def predict(
+        self,
+        images: Picture | Iterable[Picture],
+        on_error: Literal["raise", "skip"] = "raise",
+    ) -> Label | Labels:
+        """Name each image, or answer "none of these" (a label of None).
+
+        Parameters
+        ----------
+        images : image or iterable of images
+            What to name.
+        on_error : "raise" or "skip"
+            What to do about an image that cannot be read: raise, or list it in
+            ``Labels.skipped`` and answer the rest.
+
+        Returns
+        -------
+        Label or Labels
+            One answer for one image; for several, the answers in their order.
+
+        Raises
+        ------
+        InputError
+            Not fitted, or an unreadable image.
+        """
+        support = self._fitted()
+        skipped: list[tuple[str, str]] | None = [] if on_error == "skip" else None
+        answers: list[Label] = []
+        for names, batch in batches(many(images), skipped):
+            raw = support.raw(support.matcher.encode(batch))
+            answers += map(self._label, names, raw, _score(support.matcher, raw))
+        if is_one(images):
+            return answers[0]
+        return Labels(
+            tuple(answers),
+            model=self.matcher_.name,
+            backbone=self.matcher_.backbone,
+            threshold=self.threshold_,
+            chosen=self.chosen_,
+            skipped=tuple(skipped or ()),
+            warnings=tuple(map(str, self.check_.suspects)) if self.check_ else (),
+        )
+
+    def scores(self, images: Picture | Iterable[Picture]) -> NDArray[np.float32]:
+        """Score each image against each class.
+
+        Returns
+        -------
+        ndarray
+            (n, n_classes) in [0, 1], or (n_classes,) for one image: the calibrated probability
+            that the image shows what the class's examples show, each class on its own. For a
+            model without calibration, a monotone map of its raw scores.
+        """
+        matcher = self._fitted().matcher
+        return self._table(images, lambda raw: _score(matcher, raw))
+
+    def predict_proba(self, images: Picture | Iterable[Picture]) -> NDArray[np.float32]:
+        """Give the probability of each class, taking for granted that it is one of them.
+
+        Returns
+        -------
+        ndarray
+            (n, n_classes), or (n_classes,) for one image; rows sum to 1, columns are
+            `classes_`: ``softmax(temperature * raw)``, the temperature fitted on validation
+            classes.
+
+        Raises
+        ------
+        InputError
+            The model has no calibration.
+        """
+        temperature = _calibrated(self._fitted().matcher, "probabilities").temperature
+        return self._table(images, lambda raw: torch.softmax(temperature * raw, dim=1))
+
+    def score(self, images: Iterable[Picture], labels: Iterable[object]) -> float:
+        """Return the share of images that `predict` names rightly; a rejection is wrong."""
+        pairs = zip(self.predict(list(images)), labels, strict=True)
+        return float(np.mean([answer.label == str(label) for answer, label in pairs]))
+
+    def verify(self, a: Picture, b: Picture) -> Verification:
+        """Say whether two images show the same class; needs no `fit`.
+
+        Raises
+        ------
+        InputError
+            An unreadable image, or a model without calibration.
+        """
+        if hasattr(self, "matcher_"):
+            matcher, chosen = self.matcher_, self.chosen_
+        else:
+            matcher, chosen = self._load(None)
+        threshold = _calibrated(matcher, "same/different decisions").verify
+        pair = matcher.encode([read(a), read(b)])
+        score = float(_score(matcher, matcher.compare(pair[:1], pair[1:])))
+        return Verification(
+            score >= threshold, score, threshold, matcher.name, matcher.backbone, chosen
+        )
+
+    @property
+    def threshold_(self) -> float | None:
+        """The score below which an image is rejected; None: never."""
+        if self.reject != "auto":
+            return None if self.reject is None else float(self.reject)
+        calibration = _calibration(self._fitted().matcher)
+        return None if calibration is None else calibration.reject
+
+    def save(self, directory: str | os.PathLike[str]) -> None:
+        """Write the fitted state, without the pictures and without the model's weights.
+
+        Parameters
+        ----------
+        directory : path-like
+            A folder, created where missing; `load` and ``handful recognize --model`` read it.
+        """
+        support, folder = self._fitted(), Path(directory)
+        folder.mkdir(parents=True, exist_ok=True)
+        tensors = {"features": support.features, "index": support.index}
+        with replacing(folder / FEATURES) as part:
+            save_file({key: value.contiguous() for key, value in tensors.items()}, part)
+        model = self._model_name()
+        state = {
+            "format": 1,
+            "model": model,
+            "model_sha256": zoo.digest(model),
+            "support_sha256": sha256(folder / FEATURES),
+            "reject": self.reject,
+            "classes": self.classes_.tolist(),
+            "images": self.images_,
+        }
+        write_json(folder / STATE, state)
+
+    @classmethod
+    def load(
+        cls,
+        directory: str | os.PathLike[str],
+        model: str | os.PathLike[str] | Matcher | None = None,
+        device: str = "auto",
+    ) -> Recognizer:
+        """Read what `save` wrote; `predict` then answers as before, bit for bit.
+
+        Parameters
+        ----------
+        directory : path-like
+            The folder that `save` wrote.
+        model : str, path or Matcher, optional
+            The method that encoded the support, where it is no entry of the zoo.
+        device : str
+            As in the constructor.
+
+        Raises
+        ------
+        InputError
+            No such directory, a damaged one, or a model that has changed since.
+        """
+        folder = Path(directory)
+        state = _read_state(folder)
+        self = cls(model=state["model"] if model is None else model, device=device)
+        self.reject = state["reject"]
+        digest = None if model is not None else zoo.digest(state["model"])
+        if digest is not None and digest != state["model_sha256"]:
+            raise InputError(
+                f"{folder}: was saved with other weights of {state['model']}"
+                f" ({state['model_sha256']}, now {digest}): fit again from the examples"
+            )
+        self.matcher_, _ = self._load(None)
+        self.chosen_ = f"saved in {folder}"
+        self.classes_ = np.array(state["classes"])
+        self.images_ = tuple(state["images"])
+        tensors = load_file(folder / FEATURES)
+        self._support = SupportSet(self.matcher_, tensors["features"], tensors["index"])
+        self.check_ = self._leave_one_out()
+        return self
+
+    def _load(self, support: Support | None) -> tuple[Matcher, str]:
+        if isinstance(self.model, str | os.PathLike):
+            given = str(self.model)
+            model, chosen = choose_model(support) if given == "auto" else (given, "as asked")
+            return methods.load(model, device=self.device), chosen
+        return self.model, "as given"
+
+    def _model_name(self) -> str:
+        """Name the model so that `load` finds it: a directory by its absolute path."""
+        if isinstance(self.model, str | os.PathLike) and Path(self.model).is_dir():
+            return str(Path(self.model).resolve())
+        return self.matcher_.name
+
+    def _fitted(self) -> SupportSet:
+        if not hasattr(self, "_support"):
+            raise InputError("this Recognizer knows no classes yet: call fit(images, labels) first")
+        return self._support
+
+    def _table(
+        self, images: Picture | Iterable[Picture], value: Callable[[Tensor], Tensor]
+    ) -> NDArray[np.float32]:
+        support = self._fitted()
+        encode = support.matcher.encode
+        rows = [value(support.raw(encode(batch))) for _, batch in batches(many(images))]
+        table = torch.cat(rows) if rows else torch.zeros(0, support.ways)
+        found: NDArray[np.float32] = table.numpy()
+        return found[0] if is_one(images) else found
+
+    def _label(self, image: str | None, raw: Tensor, scores: Tensor) -> Label:
+        # ordered by raw scores: the sigmoid's may tie where the raw ones do not
+        order = torch.argsort(raw, descending=True, stable=True).tolist()
+        ranking = tuple((str(self.classes_[way]), float(scores[way])) for way in order)
+        best, score = ranking[0]
+        rejected = self.threshold_ is not None and score < self.threshold_
+        return Label(image, None if rejected else best, score, ranking)
+
+    def _leave_one_out(self) -> SupportCheck | None:
+        """Name each example by the others; suspect those surely named otherwise."""
+        support = self._support
+        tested, raw = support.leave_one_out()
+        if not len(tested):
+            return None
+        scores, own = _score(support.matcher, raw), support.index[tested]
+        found = raw.argmax(1)
+        suspects = []
+        for row in torch.nonzero(found != own).flatten().tolist():
+            example, best = int(tested[row]), float(scores[row, found[row]])
+            if self.threshold_ is not None and best < self.threshold_:
+                continue  # it looks like nothing at all: odd, but not another class's
+            suspects.append(
+                Suspect(
+                    example,
+                    self.images_[example],
+                    label=str(self.classes_[own[row]]),
+                    looks_like=str(self.classes_[found[row]]),
+                    score=best,
+                    own_score=float(scores[row, own[row]]),
+                )
+            )
+        suspects.sort(key=lambda suspect: suspect.own_score - suspect.score)
+        accuracy = float((found == own).float().mean())
+        return SupportCheck(accuracy, len(tested), tuple(suspects))
+
+
+def _check_reject(reject: object) -> None:
+    if reject is None or reject == "auto":
+        return
+    if isinstance(reject, Real) and not isinstance(reject, bool) and 0 <= float(reject) <= 1:
+        return
+    raise InputError(f"reject is {reject!r}: give 'auto', None (never) or a number in [0, 1]")
+
+
+def _support(images: Iterable[Picture], labels: Iterable[object] | None) -> Support:
+    if labels is None or is_one(images):
+        raise InputError("give a list of images and a list with the label of each")
+    return Support.from_arrays(images, labels)
+
+
+def _calibration(matcher: Matcher) -> Calibration | None:
+    found: Calibration | None = getattr(matcher, "calibration", None)
+    return found
+
+
+def _calibrated(matcher: Matcher, what: str) -> Calibration:
+    calibration = _calibration(matcher)
+    if calibration is None:
+        raise InputError(
+            f"{matcher.name} has no calibration, so it gives no {what}: use omniglot-small"
+        )
+    return calibration
+
+
+def _score(matcher: Matcher, raw: Tensor) -> Tensor:
+    """Map raw scores to [0, 1]; without a calibration by a curve that only keeps their order."""
+    calibration = _calibration(matcher)
+    if calibration is not None:
+        return calibration.probability(raw)
+    return (1 + raw / (1 + raw.abs())) / 2
+
+
+def _read_state(folder: Path) -> dict[str, Any]:
+    try:
+        state: dict[str, Any] = json.loads((folder / STATE).read_text(encoding="utf-8"))
+        if state["support_sha256"] != sha256(folder / FEATURES):
+            raise InputError(f"{folder / FEATURES}: is not the file that was saved: save again")
+        return state
+    except (OSError, KeyError, json.JSONDecodeError) as error:
+        raise InputError(f"{folder}: no saved recognizer here ({error}): save it again") from error

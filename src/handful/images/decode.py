@@ -203,7 +203,9 @@ def _to_rgb(picture: Image.Image) -> NDArray[np.uint8]:
         grey = to_uint8(np.asarray(picture))
         return np.repeat(grey[..., None], 3, axis=2)
     if picture.has_transparency_data:
-        rgba = picture.convert("RGBA")
+        # Pillow knows no direct way from premultiplied grey
+        straight = picture.convert("LA") if picture.mode == "La" else picture
+        rgba = straight.convert("RGBA")
         white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
         picture = Image.alpha_composite(white, rgba)
     return np.array(picture.convert("RGB"))

@@ -1,1 +1,1 @@
-"""TODO-DOC."""
+"""Rivals that learn nothing, or nothing of their own: what a method has to beat."""

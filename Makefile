@@ -34,7 +34,7 @@ lint: $(VENV)/.installed-dev
 	@$(BIN)/lint-imports
 
 constraints: $(VENV)/.installed-dev
-	@{ sed -n '/^#/p' constraints.txt; $(PIP) freeze --exclude-editable \
+	@{ sed -n '/^#/p' constraints.txt; $(PIP) freeze --all --exclude-editable \
 	  | grep -v -E '^(nvidia-|cuda-|triton=)| @ |^-e '; } > constraints.txt.part
 	@mv constraints.txt.part constraints.txt
 

@@ -35,7 +35,7 @@ lint: $(VENV)/.installed-dev
 
 constraints: $(VENV)/.installed-dev
 	@{ sed -n '/^#/p' constraints.txt; $(PIP) freeze --all --exclude-editable \
-	  | grep -v -E '^(nvidia-|cuda-|triton=)| @ |^-e '; } > constraints.txt.part
+	  | grep -v -E '^(nvidia-|cuda-|triton=|pip=)| @ '; } > constraints.txt.part
 	@mv constraints.txt.part constraints.txt
 
 clean:

@@ -6,38 +6,26 @@ The verb knows people's pictures; how two pictures are compared is a method's bu
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterable
-from numbers import Real
-from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Literal, overload
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
 from sklearn.base import BaseEstimator, ClassifierMixin
 from torch import Tensor
 
 from handful import methods, zoo
-from handful.answers import Label, Labels, SupportCheck, Suspect, Verification
+from handful.answers import Label, Labels, Verification
 from handful.data.pictures import Picture, batches, is_one, many, name
 from handful.data.support import Support
 from handful.errors import InputError
-from handful.files import replacing, sha256, write_json
 from handful.images import read
-from handful.methods.calibration import Calibration
 from handful.methods.matcher import Matcher
+from handful.methods.scores import as_score, calibrated, threshold
+from handful.methods.support_check import check_support
 from handful.methods.support_set import SupportSet
-
-STATE, FEATURES = "recognizer.json", "support.safetensors"
-"""The two files of a saved directory."""
-
-
-def is_saved(path: str | os.PathLike[str]) -> bool:
-    """Say whether `Recognizer.save` wrote this directory."""
-    return (Path(path) / STATE).is_file()
 
 
 def choose_model(support: Support | None = None) -> tuple[str, str]:
@@ -78,6 +66,8 @@ class Recognizer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Why this method is in use.
     images_ : tuple of (str or None)
         The paths of the examples, where they have one.
+    skipped_ : tuple of (str, str)
+        Files of the support that could not be read, each with the reason.
     check_ : SupportCheck or None
         The support with each example left out once; None where every class has one example.
 
@@ -129,20 +119,20 @@ class Recognizer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             An unreadable image, lengths that differ, fewer than two classes, or a wrong
             `reject`.
         """
-        _check_reject(self.reject)
         support = images if isinstance(images, Support) else _support(images, labels)
-        self.classes_, index = np.unique(support.labels, return_inverse=True)
-        if len(self.classes_) < 2:
+        classes, index = np.unique(support.labels, return_inverse=True)
+        if len(classes) < 2:
             raise InputError(
-                f"the support has one class only ({support.labels[0]}): give examples of two"
+                f"the support has one class only ({', '.join(classes)}): give examples of two"
             )
-        self.images_ = tuple(map(name, support.images))
-        self.matcher_, self.chosen_ = self._load(support)
+        matcher, chosen = self._load(support)
         decoded = map(support.read, range(len(support)))
-        features = [self.matcher_.encode(batch) for _, batch in batches(decoded)]
-        self._support = SupportSet(self.matcher_, torch.cat(features), torch.from_numpy(index))
-        self.check_ = self._leave_one_out()
-        return self
+        features = torch.cat([matcher.encode(batch) for _, batch in batches(decoded)])
+        self.skipped_ = support.skipped
+        images_ = tuple(map(name, support.images))
+        return self._know(
+            SupportSet(matcher, features, torch.from_numpy(index)), classes, images_, chosen
+        )
 
     @overload  # a str is an iterable of str too; the first form wins
     def predict(  # type: ignore[overload-overlap]
@@ -184,7 +174,7 @@ class Recognizer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         answers: list[Label] = []
         for names, batch in batches(many(images), skipped):
             raw = support.raw(support.matcher.encode(batch))
-            answers += map(self._label, names, raw, _score(support.matcher, raw))
+            answers += map(self._label, names, raw, as_score(support.matcher, raw))
         if is_one(images):
             return answers[0]
         return Labels(
@@ -208,7 +198,7 @@ class Recognizer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             model without calibration, a monotone map of its raw scores.
         """
         matcher = self._fitted().matcher
-        return self._table(images, lambda raw: _score(matcher, raw))
+        return self._table(images, lambda raw: as_score(matcher, raw))
 
     def predict_proba(self, images: Picture | Iterable[Picture]) -> NDArray[np.float32]:
         """Give the probability of each class, taking for granted that it is one of them.
@@ -225,7 +215,7 @@ class Recognizer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         InputError
             The model has no calibration.
         """
-        temperature = _calibrated(self._fitted().matcher, "probabilities").temperature
+        temperature = calibrated(self._fitted().matcher, "probabilities").temperature
         return self._table(images, lambda raw: torch.softmax(temperature * raw, dim=1))
 
     def score(self, images: Iterable[Picture], labels: Iterable[object]) -> float:
@@ -245,20 +235,15 @@ class Recognizer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             matcher, chosen = self.matcher_, self.chosen_
         else:
             matcher, chosen = self._load(None)
-        threshold = _calibrated(matcher, "same/different decisions").verify
+        limit = calibrated(matcher, "same/different decisions").verify
         pair = matcher.encode([read(a), read(b)])
-        score = float(_score(matcher, matcher.compare(pair[:1], pair[1:])))
-        return Verification(
-            score >= threshold, score, threshold, matcher.name, matcher.backbone, chosen
-        )
+        score = float(as_score(matcher, matcher.compare(pair[:1], pair[1:])))
+        return Verification(score >= limit, score, limit, matcher.name, matcher.backbone, chosen)
 
     @property
     def threshold_(self) -> float | None:
         """The score below which an image is rejected; None: never."""
-        if self.reject != "auto":
-            return None if self.reject is None else float(self.reject)
-        calibration = _calibration(self._fitted().matcher)
-        return None if calibration is None else calibration.reject
+        return threshold(self._fitted().matcher, self.reject)
 
     def save(self, directory: str | os.PathLike[str]) -> None:
         """Write the fitted state, without the pictures and without the model's weights.
@@ -268,22 +253,16 @@ class Recognizer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         directory : path-like
             A folder, created where missing; `load` and ``handful recognize --model`` read it.
         """
-        support, folder = self._fitted(), Path(directory)
-        folder.mkdir(parents=True, exist_ok=True)
-        tensors = {"features": support.features, "index": support.index}
-        with replacing(folder / FEATURES) as part:
-            save_file({key: value.contiguous() for key, value in tensors.items()}, part)
-        model = self._model_name()
+        support = self._fitted()
         state = {
-            "format": 1,
-            "model": model,
-            "model_sha256": zoo.digest(model),
-            "support_sha256": sha256(folder / FEATURES),
-            "reject": self.reject,
+            "reject": self.reject if self.reject in (None, "auto") else self.threshold_,
             "classes": self.classes_.tolist(),
             "images": self.images_,
         }
-        write_json(folder / STATE, state)
+        tensors = {"features": support.features, "index": support.index}
+        model = self.model if isinstance(self.model, str | os.PathLike) else ""
+        found = model if zoo.is_entry(model) else self.matcher_.name
+        zoo.write_fitted(directory, "recognize", found, state, tensors)
 
     @classmethod
     def load(
@@ -308,23 +287,26 @@ class Recognizer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         InputError
             No such directory, a damaged one, or a model that has changed since.
         """
-        folder = Path(directory)
-        state = _read_state(folder)
-        self = cls(model=state["model"] if model is None else model, device=device)
-        self.reject = state["reject"]
-        digest = None if model is not None else zoo.digest(state["model"])
-        if digest is not None and digest != state["model_sha256"]:
-            raise InputError(
-                f"{folder}: was saved with other weights of {state['model']}"
-                f" ({state['model_sha256']}, now {digest}): fit again from the examples"
-            )
-        self.matcher_, _ = self._load(None)
-        self.chosen_ = f"saved in {folder}"
-        self.classes_ = np.array(state["classes"])
-        self.images_ = tuple(state["images"])
-        tensors = load_file(folder / FEATURES)
-        self._support = SupportSet(self.matcher_, tensors["features"], tensors["index"])
-        self.check_ = self._leave_one_out()
+        state, tensors = zoo.read_fitted(directory, "recognize")
+        self = cls(model or state["model"], state["reject"], device)
+        support = SupportSet(self._load(None)[0], tensors["features"], tensors["index"])
+        self.skipped_ = ()
+        return self._know(
+            support, np.array(state["classes"]), tuple(state["images"]), f"saved in {directory}"
+        )
+
+    def _know(
+        self,
+        support: SupportSet,
+        classes: NDArray[np.str_],
+        images: tuple[str | None, ...],
+        chosen: str,
+    ) -> Recognizer:
+        """Take over a fitted state, all of it or, where it fails, nothing."""
+        limit = threshold(support.matcher, self.reject)
+        check = check_support(support, classes.tolist(), images, limit)
+        self._support, self.classes_, self.images_ = support, classes, images
+        self.matcher_, self.chosen_, self.check_ = support.matcher, chosen, check
         return self
 
     def _load(self, support: Support | None) -> tuple[Matcher, str]:
@@ -333,12 +315,6 @@ class Recognizer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             model, chosen = choose_model(support) if given == "auto" else (given, "as asked")
             return methods.load(model, device=self.device), chosen
         return self.model, "as given"
-
-    def _model_name(self) -> str:
-        """Name the model so that `load` finds it: a directory by its absolute path."""
-        if isinstance(self.model, str | os.PathLike) and Path(self.model).is_dir():
-            return str(Path(self.model).resolve())
-        return self.matcher_.name
 
     def _fitted(self) -> SupportSet:
         if not hasattr(self, "_support"):
@@ -359,79 +335,12 @@ class Recognizer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         # ordered by raw scores: the sigmoid's may tie where the raw ones do not
         order = torch.argsort(raw, descending=True, stable=True).tolist()
         ranking = tuple((str(self.classes_[way]), float(scores[way])) for way in order)
-        best, score = ranking[0]
-        rejected = self.threshold_ is not None and score < self.threshold_
+        (best, score), limit = ranking[0], self.threshold_
+        rejected = limit is not None and score < limit
         return Label(image, None if rejected else best, score, ranking)
-
-    def _leave_one_out(self) -> SupportCheck | None:
-        """Name each example by the others; suspect those surely named otherwise."""
-        support = self._support
-        tested, raw = support.leave_one_out()
-        if not len(tested):
-            return None
-        scores, own = _score(support.matcher, raw), support.index[tested]
-        found = raw.argmax(1)
-        suspects = []
-        for row in torch.nonzero(found != own).flatten().tolist():
-            example, best = int(tested[row]), float(scores[row, found[row]])
-            if self.threshold_ is not None and best < self.threshold_:
-                continue  # it looks like nothing at all: odd, but not another class's
-            suspects.append(
-                Suspect(
-                    example,
-                    self.images_[example],
-                    label=str(self.classes_[own[row]]),
-                    looks_like=str(self.classes_[found[row]]),
-                    score=best,
-                    own_score=float(scores[row, own[row]]),
-                )
-            )
-        suspects.sort(key=lambda suspect: suspect.own_score - suspect.score)
-        accuracy = float((found == own).float().mean())
-        return SupportCheck(accuracy, len(tested), tuple(suspects))
-
-
-def _check_reject(reject: object) -> None:
-    if reject is None or reject == "auto":
-        return
-    if isinstance(reject, Real) and not isinstance(reject, bool) and 0 <= float(reject) <= 1:
-        return
-    raise InputError(f"reject is {reject!r}: give 'auto', None (never) or a number in [0, 1]")
 
 
 def _support(images: Iterable[Picture], labels: Iterable[object] | None) -> Support:
     if labels is None or is_one(images):
         raise InputError("give a list of images and a list with the label of each")
     return Support.from_arrays(images, labels)
-
-
-def _calibration(matcher: Matcher) -> Calibration | None:
-    found: Calibration | None = getattr(matcher, "calibration", None)
-    return found
-
-
-def _calibrated(matcher: Matcher, what: str) -> Calibration:
-    calibration = _calibration(matcher)
-    if calibration is None:
-        raise InputError(
-            f"{matcher.name} has no calibration, so it gives no {what}: use omniglot-small"
-        )
-    return calibration
-
-
-def _score(matcher: Matcher, raw: Tensor) -> Tensor:
-    """Map raw scores to [0, 1]; without a calibration by a curve that only keeps their order."""
-    calibration = _calibration(matcher)
-    if calibration is not None:
-        return calibration.probability(raw)
-    return (1 + raw / (1 + raw.abs())) / 2
-
-
-def _read_state(folder: Path) -> dict[str, Any]:
-    try:
-        state: dict[str, Any] = json.loads((folder / STATE).read_text(encoding="utf-8"))
-        if state["support_sha256"] != sha256(folder / FEATURES):
-            raise InputError(f"{folder / FEATURES}: is not the file that was saved: save again")
-        return state
-    except (OSError, KeyError, json.JSONDecodeError) as error:
-        raise InputError(f"{folder}: no saved recognizer here ({error}): save it again") from error

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import Parameter
 
+from handful import zoo
 from handful.answers import Labels
 from handful.cli.common import Device, Json, Model, columns, emit, gather, note
 from handful.data.progress import track
 from handful.data.support import Support
 from handful.errors import InputError
-from handful.recognize import Recognizer, is_saved
+from handful.recognize import Recognizer
 
 
 def recognize(
     *,
     query: Annotated[list[Path], Parameter(consume_multiple=True, negative=())],
     support: Path | None = None,
-    reject: Literal["auto", "none"] | float | None = None,
+    reject: Annotated[str | None, Parameter(show_default=False)] = None,
     out: Path | None = None,
     save: Path | None = None,
     model: Model = "auto",
@@ -36,8 +38,8 @@ def recognize(
         A folder with one sub-folder of examples per class. A saved directory given as --model
         needs none.
     reject
-        Answer "none of these" below this score, 0 to 1; none: never; auto: what was calibrated
-        for the model.
+        Answer "none of these" below this score, a number from 0 to 1; none: never; auto: the
+        model's own threshold (the default).
     out
         Write the answers into this CSV file too.
     save
@@ -45,7 +47,7 @@ def recognize(
     """
     recognizer = _recognizer(support, model, device)
     if reject is not None:
-        recognizer.set_params(reject=None if reject == "none" else reject)
+        recognizer.set_params(reject=_reject(reject))
     if support is not None:
         recognizer.fit(Support.from_folder(support))
     if save is not None:
@@ -54,6 +56,7 @@ def recognize(
     answers = recognizer.predict(track(images, "Recognizing", len(images)), on_error="skip")
     if not answers:
         raise InputError(f"no query can be read: {answers.skipped[0][1]}")
+    answers = replace(answers, skipped=(*recognizer.skipped_, *answers.skipped))
     if out is not None:
         answers.to_csv(out)
     emit(answers.to_json(), json, _text(answers))
@@ -64,13 +67,22 @@ def recognize(
 
 
 def _recognizer(support: Path | None, model: str, device: str) -> Recognizer:
-    if is_saved(model):
+    if zoo.is_fitted(model):
         if support is not None:
             raise InputError(f"{model}: has its own support; leave out --support {support}")
         return Recognizer.load(model, device=device)
     if support is None:
         raise InputError("no examples: give --support DIR, or a saved directory as --model")
     return Recognizer(model=model, device=device)
+
+
+def _reject(text: str) -> float | str | None:
+    if text in ("auto", "none"):
+        return None if text == "none" else text
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"--reject {text}: give auto, none or a number from 0 to 1") from None
 
 
 def _text(answers: Labels) -> str:

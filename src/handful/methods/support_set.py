@@ -50,41 +50,17 @@ class SupportSet:
         """Score queries (Q, ...) against the classes: raw scores (Q, ways)."""
         if self.prototypes is not None:
             return self.matcher.compare(query, self.prototypes)
-        return self._best(self.matcher.compare(query, self.features))
+        pairs = self.matcher.compare(query, self.features)
+        best = torch.full((len(pairs), self.ways), -torch.inf)
+        return best.scatter_reduce_(1, self.index.expand_as(pairs), pairs, "amax")
 
-    def leave_one_out(self) -> tuple[Tensor, Tensor]:
-        """Score each example as if it were not in the support.
-
-        Returns
-        -------
-        tested : Tensor
-            (T,) rows of `features`: the examples of classes with two shots or more.
-        raw : Tensor
-            (T, ways) raw scores; only the example's own class changes by leaving it out.
-        """
-        shots = torch.bincount(self.index)
-        tested = torch.nonzero(shots[self.index] > 1).flatten()
-        rows = [self._without(int(example)) for example in tested]
-        return tested, torch.cat(rows) if rows else torch.zeros(0, self.ways)
-
-    def _without(self, example: int) -> Tensor:
-        query, own = self.features[example : example + 1], self.index[example]
-        others = self.index == own
-        others[example] = False
-        if self.prototypes is None:
-            pairs = self.matcher.compare(query, self.features)
-            pairs[:, example] = -torch.inf
-            return self._best(pairs)
-        raw = self.matcher.compare(query, self.prototypes)
-        merged = self._merge(self.features[others])
-        assert merged is not None
-        raw[:, own] = self.matcher.compare(query, merged[None])[:, 0]
-        return raw
+    def against(self, query: Tensor, members: Tensor) -> Tensor:
+        """Score queries (Q, ...) against one class made of these examples: raw scores (Q,)."""
+        if len(members) == 0:
+            return torch.full((len(query),), -torch.inf)
+        shots = self.features[members]
+        merged = self._merge(shots)
+        return self.matcher.compare(query, shots if merged is None else merged[None]).amax(1)
 
     def _merge(self, shots: Tensor) -> Tensor | None:
         return shots[0] if len(shots) == 1 else self.matcher.pool(shots)
-
-    def _best(self, pairs: Tensor) -> Tensor:
-        """Reduce scores of pairs (Q, S) to the best shot of each class (Q, ways)."""
-        best = torch.full((len(pairs), self.ways), -torch.inf)
-        return best.scatter_reduce_(1, self.index.expand_as(pairs), pairs, "amax")

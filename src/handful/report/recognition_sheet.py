@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # in pixels of the finished picture
 WIDTH, MARGIN = 1400, 30
-CELL, CELL_HEIGHT, THUMB = 134, 118, 58
+CELL, CELL_HEIGHT, THUMB = 134, 114, 58
 EXAMPLE, EXAMPLE_HEIGHT = 67, 82
 DPI = 100
 
@@ -112,7 +112,7 @@ class _Sheet:
     def _case(self, case: Case, left: float, top: float) -> None:
         assert case.answer.image is not None
         colour = GOOD if case.right else BAD
-        other = left + THUMB + 10
+        other = left + THUMB + 4
         self._image(read(case.answer.image), left, top, THUMB, LINE)
         label = case.answer.label
         if label is None:
@@ -122,9 +122,9 @@ class _Sheet:
         else:
             self._image(self.examples[label], other, top, THUMB, colour, width=2)
         mark = "✓" if case.right else "✗"
-        self._text(left, top + 70, label or "none of these", 8, weight="bold")
+        self._text(left, top + 71, label or "none of these", 7.5, weight="bold")
         self._text(
-            other + THUMB, top + 70, f"{mark} {case.answer.score:.2f}", 8, colour, "right", "bold"
+            other + THUMB, top + 71, f"{mark} {case.answer.score:.2f}", 7.5, colour, "right", "bold"
         )
         rival = f"pixels: {case.rival} {'✓' if case.rival_right else '✗'}"
         self._text(left, top + 86, rival, 7, SOFT)

@@ -1,11 +1,13 @@
 """Models with a card each: what they learned from, under which licence, how well they do."""
 
 from handful.zoo.card import Card, Figure, LearnedFrom
+from handful.zoo.fitted import is_fitted, read_fitted, write_fitted
 from handful.zoo.store import (
     bundle,
     card,
     cards,
     digest,
+    is_entry,
     load_weights,
     save_entry,
     weights,
@@ -19,7 +21,11 @@ __all__ = [
     "card",
     "cards",
     "digest",
+    "is_entry",
+    "is_fitted",
     "load_weights",
+    "read_fitted",
     "save_entry",
     "weights",
+    "write_fitted",
 ]

@@ -48,7 +48,7 @@ def card(name: Name) -> Card:
     InputError
         No such model; the message lists those there are.
     """
-    if _is_entry(name):
+    if is_entry(name):
         return _read_card(Path(name) / CARD)
     if str(name) not in cards():
         raise InputError(
@@ -60,7 +60,7 @@ def card(name: Name) -> Card:
 
 def digest(name: Name) -> str | None:
     """Return the SHA-256 of a model's weights by its card; None: not in the zoo, or no weights."""
-    return card(name).sha256 if _is_entry(name) or str(name) in cards() else None
+    return card(name).sha256 if is_entry(name) or str(name) in cards() else None
 
 
 def weights(name: Name) -> Path:
@@ -74,7 +74,7 @@ def weights(name: Name) -> Path:
     entry = card(name)
     if entry.weights is None or entry.sha256 is None:
         raise InputError(f"{entry.name} has no weights: it learned nothing")
-    folder = Path(name) if _is_entry(name) else BUNDLED / "weights"
+    folder = Path(name) if is_entry(name) else BUNDLED / "weights"
     path = folder / entry.weights
     if not path.is_file():
         raise InputError(f"{path}: missing, though the card of {entry.name} names it: install anew")
@@ -166,7 +166,8 @@ def _write(card_path: Path, path: Path, card: Card, tensors: Mapping[str, Tensor
     return written
 
 
-def _is_entry(name: Name) -> bool:
+def is_entry(name: Name) -> bool:
+    """Say whether this is the directory of an own entry."""
     return (Path(name) / CARD).is_file()
 
 

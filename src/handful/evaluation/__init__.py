@@ -1,1 +1,1 @@
-"""TODO-DOC."""
+"""Measuring: protocols, the papers' tables, and results with how they came about."""

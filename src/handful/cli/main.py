@@ -6,6 +6,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from difflib import get_close_matches
 
 from cyclopts import App, CycloptsError
 
@@ -17,6 +18,7 @@ COMMANDS = {
     "recognize": "Name what images show, from a few labelled examples.",
     "verify": "Say whether two images show the same.",
     "models": "List the models, or show the card of one.",
+    "train": "Make a model by a recipe.",
 }
 
 
@@ -46,13 +48,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         0; 2 where what was given cannot be used; 1 where handful itself failed.
     """
+    tokens = sys.argv[1:] if arguments is None else list(arguments)
+    # cyclopts would import every command to tell them apart
+    if tokens and not tokens[0].startswith("-") and tokens[0] not in COMMANDS:
+        near = get_close_matches(tokens[0], COMMANDS, 1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"
+        return _fail(2, f"no command {tokens[0]!r}: {hint}")
     try:
         build()(
-            sys.argv[1:] if arguments is None else arguments,
+            tokens,
             exit_on_error=False,
             print_error=False,
             result_action="return_value",
         )
+        sys.stdout.flush()
     except (InputError, CycloptsError) as error:
         return _fail(2, str(error))
     except BrokenPipeError:

@@ -21,7 +21,7 @@ def check_support(
     """Leave each example out, name it by the others, and collect those that look mislabelled.
 
     A mislabelled example also draws its true neighbours to its wrong label. So the worst one is
-    taken out for good and the rest looked at again, until nobody is suspected any more.
+    taken out for good and the others named wrongly are looked at again, until none is left.
 
     Parameters
     ----------
@@ -48,11 +48,11 @@ def check_support(
     raw = support.raw(support.features[tested])
     for way in set(own.tolist()):
         _score_class(support, raw, tested, way, support.index == way)
-    accuracy = float((raw.argmax(1) == own).float().mean())
+    wrong = raw.argmax(1) != own
 
     trusted = torch.ones(len(support.index), dtype=torch.bool)
-    suspects = []
-    while (row := _worst(support, raw, own, threshold, trusted[tested])) is not None:
+    suspects: list[Suspect] = []
+    while (row := _worst(support, raw, own, threshold, wrong & trusted[tested])) is not None:
         example, found = int(tested[row]), int(raw[row].argmax())
         scores = as_score(support.matcher, raw[row])
         suspects.append(
@@ -68,7 +68,7 @@ def check_support(
         trusted[example] = False
         way = int(own[row])
         _score_class(support, raw, tested, way, trusted & (support.index == way))
-    return SupportCheck(accuracy, len(tested), tuple(suspects))
+    return SupportCheck(1 - float(wrong.float().mean()), len(tested), tuple(suspects))
 
 
 def _score_class(support: SupportSet, raw: Tensor, tested: Tensor, way: int, of: Tensor) -> None:
@@ -84,14 +84,14 @@ def _score_class(support: SupportSet, raw: Tensor, tested: Tensor, way: int, of:
 
 
 def _worst(
-    support: SupportSet, raw: Tensor, own: Tensor, threshold: float | None, trusted: Tensor
+    support: SupportSet, raw: Tensor, own: Tensor, threshold: float | None, among: Tensor
 ) -> int | None:
-    """Return the row that lies furthest on another class's side, if any does."""
-    own_raw = raw.gather(1, own[:, None])[:, 0]
-    best = raw.amax(1)
-    wrong = trusted & (best > own_raw) & own_raw.isfinite()
+    """Return the row, `among` those asked for, that lies furthest on another class's side."""
+    own_raw, best = raw.gather(1, own[:, None])[:, 0], raw.amax(1)
+    # -inf: nothing is left of its class, so nothing can be said
+    astray = among & (best > own_raw) & own_raw.isfinite()
     if threshold is not None:
-        wrong &= as_score(support.matcher, best) >= threshold
-    if not wrong.any():
+        astray &= as_score(support.matcher, best) >= threshold
+    if not astray.any():
         return None
-    return int(torch.where(wrong, best - own_raw, -torch.inf).argmax())
+    return int(torch.where(astray, best - own_raw, -torch.inf).argmax())

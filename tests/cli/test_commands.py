@@ -1,0 +1,256 @@
+"""The contract of the command line: JSON on stdout alone, exit codes, one clear line."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from handful import __version__, zoo
+from handful.cli.main import COMMANDS, main
+from handful.data.samples import omniglot
+from handful.files import write_text
+
+SAMPLE = omniglot()
+SUPPORT = str(SAMPLE.folder / "support")
+QUERIES = [str(query.path) for query in SAMPLE.queries]
+NEAREST = ["--model", "nearest-neighbour"]
+
+
+@pytest.fixture
+def calibrated(tmp_path: Path) -> str:
+    """A model of one's own: pixels, calibrated so that a distance of 29 is the threshold."""
+    calibration = {"slope": 1.0, "offset": 29.0, "temperature": 1.0, "reject": 0.5, "verify": 0.5}
+    card = zoo.card("nearest-neighbour").model_copy(
+        update={"name": "own", "calibration": calibration}
+    )
+    write_text(tmp_path / "own" / "card.json", card.model_dump_json())
+    return str(tmp_path / "own")
+
+
+def ask(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+    """Run a command that has to succeed and print one JSON object, and nothing else."""
+    assert main([*arguments, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def refuse(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """Run a command that has to end with 2 and one line on stderr."""
+    assert main(arguments) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.startswith("handful: ")
+    assert output.err.count("\n") == 1
+    return output.err
+
+
+def test_recognize_answers_each_query(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    out = tmp_path / "labels.csv"
+    answer = ask(
+        capsys,
+        *("recognize", "--support", SUPPORT, "--query", *QUERIES[:3], *NEAREST, "--out", str(out)),
+    )
+    assert (answer["model"], answer["backbone"]) == ("nearest-neighbour", "none")
+    assert answer["threshold"] is None
+    assert answer["skipped"] == []
+    assert [row["image"] for row in answer["results"]] == QUERIES[:3]
+    for row in answer["results"]:
+        scores = [score for _, score in row["ranking"]]
+        assert scores == sorted(scores, reverse=True)
+        assert row["score"] == scores[0]
+        assert row["label"] == row["ranking"][0][0]
+        assert {label for label, _ in row["ranking"]} == set(SAMPLE.support.classes)
+    with out.open(newline="") as file:
+        assert [row["label"] for row in csv.DictReader(file)] == [
+            row["label"] for row in answer["results"]
+        ]
+
+
+def test_a_folder_is_its_images(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = str(SAMPLE.folder / "query")
+    answer = ask(capsys, "recognize", "--support", SUPPORT, "--query", folder, *NEAREST)
+    assert [row["image"] for row in answer["results"]] == sorted(QUERIES)
+
+
+def test_threshold(capsys: pytest.CaptureFixture[str], calibrated: str) -> None:
+    base = ["recognize", "--support", SUPPORT, "--query", *QUERIES, "--model", calibrated]
+    for given, threshold in ([], 0.5), (["--reject", "auto"], 0.5), (["--reject", "0.9"], 0.9):
+        answer = ask(capsys, *base, *given)
+        assert answer["threshold"] == threshold
+        labels = {row["label"] is None for row in answer["results"]}
+        assert labels == {True, False}
+        for row in answer["results"]:
+            assert (row["label"] is None) == (row["score"] < threshold)
+    never = ask(capsys, *base, "--reject", "none")
+    assert never["threshold"] is None
+    assert all(row["label"] for row in never["results"])
+
+
+def test_saved_needs_no_support(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, calibrated: str
+) -> None:
+    saved = str(tmp_path / "saved")
+    query = ["--query", *QUERIES[:5]]
+    base = ["recognize", "--support", SUPPORT, *query, "--model", calibrated, "--reject", "0.7"]
+    first = ask(capsys, *base, "--save", saved)
+    again = ask(capsys, "recognize", *query, "--model", saved)
+    assert again["results"] == first["results"]
+    assert again["threshold"] == 0.7
+    other = ask(capsys, "recognize", *query, "--model", saved, "--reject", "none")
+    assert other["threshold"] is None
+    line = refuse(capsys, "recognize", "--support", SUPPORT, *query, "--model", saved)
+    assert "leave out --support" in line
+
+
+def test_one_bad_query_is_skipped_and_all_bad_are_refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    bad, missing = tmp_path / "bad.png", tmp_path / "missing.png"
+    bad.write_text("no picture")
+    base = ["recognize", "--support", SUPPORT, *NEAREST, "--query"]
+    answer = ask(capsys, *base, str(bad), QUERIES[0], str(missing))
+    assert [row["image"] for row in answer["results"]] == [QUERIES[0]]
+    assert [path for path, _ in answer["skipped"]] == [str(bad), str(missing)]
+    assert "no query can be read" in refuse(capsys, *base, str(bad), str(missing))
+
+
+def test_a_bad_example_is_skipped_too(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for query in SAMPLE.queries[:6]:
+        target = tmp_path / "support" / str(query.label) / query.path.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(query.path.read_bytes())
+    bad = target.parent / "bad.png"
+    bad.write_text("no picture")
+    support = str(tmp_path / "support")
+    answer = ask(capsys, "recognize", "--support", support, "--query", QUERIES[9], *NEAREST)
+    assert [path for path, _ in answer["skipped"]] == [str(bad)]
+
+
+def test_verify(capsys: pytest.CaptureFixture[str], calibrated: str) -> None:
+    same = ask(capsys, "verify", QUERIES[0], QUERIES[0], "--model", calibrated)
+    assert same["same"] is True
+    assert same["score"] > 0.99
+    pairs = [ask(capsys, "verify", QUERIES[0], q, "--model", calibrated) for q in QUERIES[1:8]]
+    assert {pair["same"] for pair in pairs} == {True, False}
+    for pair in pairs:
+        assert pair["threshold"] == 0.5
+        assert pair["same"] == (pair["score"] >= 0.5)
+    assert main(["verify", QUERIES[0], QUERIES[0], "--model", calibrated]) == 0
+    assert capsys.readouterr().out.startswith("same ")
+
+
+def test_models(capsys: pytest.CaptureFixture[str]) -> None:
+    names = [entry["name"] for entry in ask(capsys, "models")["models"]]
+    assert {"nearest-neighbour", "hausdorff"} <= set(names)
+    card = ask(capsys, "models", "hausdorff")
+    assert zoo.Card.model_validate(card) == zoo.card("hausdorff")
+    assert main(["models"]) == 0
+    table = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in table] == ["name", *names]
+    assert main(["models", "hausdorff"]) == 0
+    assert "Modified Hausdorff" in capsys.readouterr().out
+    assert "no model 'nope'" in refuse(capsys, "models", "nope")
+
+
+def test_demo(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    answer = ask(capsys, "demo", "--out", str(tmp_path / "demo"), *NEAREST)
+    assert set(answer) == {"report", "seconds", "recognize"}
+    assert Path(answer["report"]) == tmp_path / "demo" / "report.html"
+    page = Path(answer["report"]).read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>")
+    counts = answer["recognize"]
+    assert (counts["known"], counts["strangers"], counts["classes"]) == (40, 6, 20)
+    with (tmp_path / "demo" / "recognition.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    truth = [query.label for query in SAMPLE.queries]
+    right = sum(row["label"] == label for row, label in zip(rows, truth, strict=True) if label)
+    assert counts["right"] == right
+    assert counts["accuracy"] == right / 40
+    assert Path(counts["picture"]).read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["recognize", "--query", QUERIES[0]], "give --support DIR"),
+        (["recognize", "--support", SUPPORT], "--query"),
+        (["recognize", "--support", SUPPORT, "--query", "gone.png"], "gone.png: no such file"),
+        (["recognize", "--support", "gone", "--query", QUERIES[0]], "gone: no such folder"),
+        (
+            ["recognize", "--support", SUPPORT, "--query", QUERIES[0], "--model", "x"],
+            "no model 'x'",
+        ),
+        (
+            ["recognize", "--support", SUPPORT, "--query", QUERIES[0], "--reject", "x"],
+            "auto, none or a number from 0 to 1",
+        ),
+        (["recognize", "--support", SUPPORT, "--query", QUERIES[0], "--reject", "2"], "[0, 1]"),
+        (["recognize", "--support", SUPPORT, "--query", SUPPORT, "--colour", "3"], "--colour"),
+        (["verify", QUERIES[0]], "parameter B requires an argument"),
+        (["verify", QUERIES[0], QUERIES[1], *NEAREST], "never calibrated"),
+        (["recognise"], "did you mean recognize?"),
+        (["xyz"], "there are demo, recognize"),
+        (["demo"], "--out"),
+    ],
+)
+def test_what_cannot_be_used_is_one_line(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert message.lower() in refuse(capsys, *arguments).lower()
+
+
+def test_an_empty_folder_of_queries(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    line = refuse(capsys, "recognize", "--support", SUPPORT, "--query", str(tmp_path), *NEAREST)
+    assert f"{tmp_path}: no images" in line
+
+
+def test_a_failure_of_ours_is_1_and_debug_shows_where(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> None:
+        raise RuntimeError("of ours\nin two lines")
+
+    monkeypatch.setattr(zoo, "cards", broken)
+    assert main(["models"]) == 1
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.startswith("handful: failed (RuntimeError: of ours in two lines)")
+    assert output.err.count("\n") == 1
+    monkeypatch.setenv("HANDFUL_DEBUG", "1")
+    assert main(["models"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == __version__
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert all(name in text for name in COMMANDS)
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_every_command_has_help_and_json(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    assert main([command, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert "--json" in text
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; from handful.cli.main import main; main(['--help']);"
+        "print([m for m in ('numpy', 'torch', 'sklearn', 'pydantic') if m in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_installed_command_keeps_stdout_for_json() -> None:
+    code = f"import sys; from handful.cli.main import main; sys.exit(main({['models', '--json']}))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    json.loads(found.stdout)

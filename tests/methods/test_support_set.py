@@ -1,0 +1,93 @@
+"""Classes of unequal shots agree with the episodes' form where the shots are equal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from handful.errors import InputError
+from handful.methods.calibration import Calibration
+from handful.methods.matcher import Image, class_scores
+from handful.methods.scores import as_score, threshold
+from handful.methods.support_check import check_support
+from handful.methods.support_set import SupportSet
+
+
+class Dot:
+    """Scores by the inner product."""
+
+    name = "dot"
+    backbone = "none"
+
+    def __init__(self, pooled: bool, calibration: Calibration | None = None) -> None:
+        self.pooled = pooled
+        self.calibration = calibration
+
+    def encode(self, images: Sequence[Image]) -> Tensor:
+        raise AssertionError("never asked")
+
+    def compare(self, query: Tensor, support: Tensor) -> Tensor:
+        return query @ support.mT
+
+    def pool(self, support: Tensor) -> Tensor | None:
+        return support.mean(-2) if self.pooled else None
+
+
+@pytest.mark.parametrize("pooled", [True, False])
+@pytest.mark.parametrize("shots", [1, 3])
+def test_equal_shots_score_as_episodes_do(pooled: bool, shots: int) -> None:
+    draw = torch.Generator().manual_seed(0)
+    support, query = torch.rand(4, shots, 6, generator=draw), torch.rand(5, 6, generator=draw)
+    order = torch.randperm(4 * shots, generator=draw)
+    index = torch.arange(4).repeat_interleave(shots)[order]
+    found = SupportSet(Dot(pooled), support.flatten(0, 1)[order], index).raw(query)
+    torch.testing.assert_close(found, class_scores(Dot(pooled), query, support))
+
+
+@pytest.mark.parametrize("pooled", [True, False])
+def test_leaving_out_equals_a_support_without_the_example(pooled: bool) -> None:
+    """The check's scores against a twin that rebuilds the support for every example."""
+    draw = torch.Generator().manual_seed(1)
+    features = torch.rand(9, 4, generator=draw)
+    index = torch.tensor([0, 0, 1, 1, 1, 2, 2, 3, 0])
+    wrong = 0
+    margins = {}
+    for example in (0, 1, 2, 3, 4, 5, 6, 8):  # class 3 has a single shot
+        keep = torch.arange(9) != example
+        raw = SupportSet(Dot(pooled), features[keep], index[keep]).raw(features[example][None])[0]
+        own = int(index[example])
+        if int(raw.argmax()) != own:
+            wrong += 1
+            margins[example] = float(raw.max() - raw[own])
+    check = check_support(SupportSet(Dot(pooled), features, index), list("abcd"), [None] * 9, None)
+    assert check is not None
+    assert check.tested == 8
+    assert check.accuracy == pytest.approx(1 - wrong / 8)
+    assert check.suspects[0].index == max(margins, key=margins.__getitem__)
+    assert {suspect.index for suspect in check.suspects} <= set(margins)
+
+
+def test_threshold() -> None:
+    calibration = Calibration(1.0, 0.0, 1.0, reject=0.7, verify=0.5)
+    assert threshold(Dot(True, calibration), "auto") == 0.7
+    assert threshold(Dot(True), "auto") is None
+    assert threshold(Dot(True, calibration), None) is None
+    assert threshold(Dot(True), np.float32(0.25)) == 0.25
+    for wrong in ("none", True, -1, 1.01, float("nan")):
+        with pytest.raises(InputError):
+            threshold(Dot(True), wrong)
+
+
+def test_scores_keep_the_order_and_stay_in_range() -> None:
+    raw = torch.tensor([-1e6, -50.0, -1.0, 0.0, 0.5, 40.0, 1e6])
+    plain = as_score(Dot(True), raw)
+    assert (plain.diff() > 0).all()
+    assert plain.min() >= 0
+    assert plain.max() <= 1
+    assert plain[3] == 0.5
+    sigmoid = as_score(Dot(True, Calibration(2.0, -1.0, 1.0, 0.5, 0.5)), raw)
+    torch.testing.assert_close(sigmoid, 1 / (1 + torch.exp(-(2 * raw - 1))))

@@ -19,6 +19,7 @@ COMMANDS = {
     "verify": "Say whether two images show the same.",
     "models": "List the models, or show the card of one.",
     "train": "Make a model by a recipe.",
+    "evaluate": "Measure models by a protocol of the papers.",
 }
 
 
@@ -28,7 +29,7 @@ def build() -> App:
         name="handful",
         help="Work with images from a handful of labelled examples.",
         version=__version__,
-        help_format="plaintext",
+        help_format="markdown",
     )
     for name, summary in COMMANDS.items():
         app.command(f"handful.cli.{name}:{name}", name=name, help=summary)

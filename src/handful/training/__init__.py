@@ -1,1 +1,1 @@
-"""TODO-DOC."""
+"""One training loop, one small task per trainable method, recipes as YAML files."""

@@ -1,0 +1,47 @@
+"""``handful train``: make a model by a recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from handful.cli.common import Json, emit
+from handful.errors import InputError
+
+
+def train(
+    recipe: str,
+    /,
+    *,
+    root: Path,
+    out: Path,
+    overrides: Annotated[list[str] | None, Parameter(name="--set", consume_multiple=True)] = None,
+    resume: bool = False,
+    json: Json = False,
+) -> None:
+    """Train a model by a recipe; stop it whenever you like and go on with --resume.
+
+    Parameters
+    ----------
+    recipe
+        A recipe of the package, or a YAML file of your own.
+    root
+        The folder of the training data.
+    out
+        The run's folder: curves, state, and at the end weights.safetensors and card.json.
+    overrides
+        key=value, changes of the recipe: loop.steps=1000 options.batch=64.
+    resume
+        Go on with the run in --out.
+    """
+    try:
+        from handful.training.run import read_recipe, run_recipe
+
+        answer = run_recipe(read_recipe(recipe, overrides or ()), root, out, resume)
+    except ModuleNotFoundError as error:
+        if error.name and error.name.split(".")[0] in {"lightning", "tensorboard"}:
+            raise InputError("training needs the extra: pip install 'handful[train]'") from error
+        raise
+    emit(answer, json, f"{answer['weights']}\nbest: {answer['best']}")

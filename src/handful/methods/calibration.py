@@ -1,0 +1,135 @@
+"""From a method's raw scores to one meaning of *score*: in [0, 1], larger is surer.
+
+Every number here is fitted on validation classes alone, never on the classes a method is
+evaluated on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How to read the raw scores of one method.
+
+    Attributes
+    ----------
+    slope, offset : float
+        Platt's sigmoid of a pair: ``score = sigmoid(slope * raw + offset)`` is the probability
+        that two images show one class, when same and different pairs are equally frequent.
+    temperature : float
+        ``softmax(temperature * raw)`` over the classes of a support is ``predict_proba``.
+    reject : float
+        The score, in [0, 1], at or above which a query belongs to one of the support's classes.
+    verify : float
+        The score, in [0, 1], at or above which two images show one class.
+
+    References
+    ----------
+    J. Platt, "Probabilistic outputs for support vector machines", 1999.
+
+    Examples
+    --------
+    >>> calibration = Calibration(2.0, -1.0, 5.0, reject=0.6, verify=0.5)
+    >>> round(float(calibration.probability(torch.tensor(0.5))), 3)
+    0.5
+    """
+
+    slope: float
+    offset: float
+    temperature: float
+    reject: float
+    verify: float
+
+    def probability(self, raw: Tensor) -> Tensor:
+        """Map raw scores of any shape to [0, 1]."""
+        return torch.sigmoid(self.slope * raw + self.offset)
+
+    def to_dict(self) -> dict[str, float]:
+        """Return the five numbers, for a card or a run's JSON."""
+        return asdict(self)
+
+
+def fit_calibration(
+    same: Tensor, different: Tensor, known: Tensor, truth: Tensor, unknown: Tensor
+) -> Calibration:
+    """Fit a calibration on trials of validation classes.
+
+    Parameters
+    ----------
+    same, different : Tensor
+        Raw scores (n,) and (m,) of pairs of one class and of two classes.
+    known : Tensor
+        Raw scores (t, ways) of queries whose class is in the support.
+    truth : Tensor
+        The right column of each row of `known`, (t,) integers.
+    unknown : Tensor
+        Raw scores (u, ways) of queries of classes outside the support.
+
+    Returns
+    -------
+    Calibration
+        Slope and offset by logistic regression, same and different weighted equally;
+        the temperature of least cross-entropy; `reject` where a known query answered rightly and
+        accepted, and an unknown one rejected, are most frequent; `verify` where the mean of the
+        two rates of right answers is largest.
+    """
+    slope, offset = _platt(same, different)
+    calibration = Calibration(slope, offset, 1.0, 0.5, 0.5)
+    right = known.argmax(1) == truth
+    best_known = calibration.probability(known.amax(1))
+    return Calibration(
+        slope,
+        offset,
+        _temperature(known, truth),
+        reject=_threshold(best_known[right], calibration.probability(unknown.amax(1))),
+        verify=_threshold(calibration.probability(same), calibration.probability(different)),
+    )
+
+
+def _platt(same: Tensor, different: Tensor) -> tuple[float, float]:
+    from sklearn.linear_model import LogisticRegression
+
+    raw = torch.cat([same, different]).double().numpy()
+    target = np.r_[np.ones(len(same)), np.zeros(len(different))]
+    spread = float(raw.std()) or 1.0
+    model = LogisticRegression(C=1e4, class_weight="balanced").fit(raw[:, None] / spread, target)
+    return float(model.coef_[0, 0]) / spread, float(model.intercept_[0])
+
+
+def _temperature(known: Tensor, truth: Tensor) -> float:
+    from scipy.optimize import minimize_scalar
+
+    scores = known.double()
+
+    def loss(log_temperature: float) -> float:
+        logits = scores * float(np.exp(log_temperature))
+        return float(torch.nn.functional.cross_entropy(logits, truth))
+
+    spread = float(scores.std()) or 1.0
+    centre = -float(np.log(spread))
+    found = minimize_scalar(loss, bounds=(centre - 5, centre + 8), method="bounded")
+    return float(np.exp(found.x))
+
+
+def _threshold(accept: Tensor, refuse: Tensor) -> float:
+    """Return the cut with most right answers, `accept` and `refuse` weighted equally."""
+    yes, no = _sorted(accept), _sorted(refuse)
+    cuts = np.unique(np.r_[yes, no])
+    middle = np.r_[cuts[0], (cuts[1:] + cuts[:-1]) / 2, cuts[-1]]
+    kept = 1 - np.searchsorted(yes, middle, side="left") / len(yes)
+    dropped = np.searchsorted(no, middle, side="left") / len(no)
+    gain = kept + dropped
+    # the middle of the plateau: the end of one is a matter of chance
+    best = np.flatnonzero(gain >= gain.max() - 1e-12)
+    return float(middle[best[len(best) // 2]])
+
+
+def _sorted(scores: Tensor) -> NDArray[np.float64]:
+    return np.sort(scores.double().numpy())

@@ -1,0 +1,117 @@
+"""Koch's Siamese network: twin towers, a learned weighted L1, one score for a pair.
+
+G. Koch, R. Zemel, R. Salakhutdinov, "Siamese neural networks for one-shot image recognition",
+2015. Score of a pair (section 3.1):
+
+    p = sigmoid(sum_j alpha_j |h_1j - h_2j| + beta)
+
+where h are the 4,096 features of the twins. A query takes the class of the support image with
+the highest score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from handful.backbones import KochTower, NetworkEmbedder
+from handful.backbones.koch import Init
+from handful.images import ink
+from handful.methods.calibration import Calibration
+from handful.methods.matcher import Image
+from handful.similarity import weighted_l1
+
+
+class KochSiamese(nn.Module):
+    """The network: a tower shared by both images and the weights alpha of the L1.
+
+    Parameters
+    ----------
+    init : {"paper", "slides", "unit-variance"}
+        See :class:`handful.backbones.koch.KochTower`.
+    bias : bool
+        Whether the last layer has the bias beta, as a fully connected layer has; without it the
+        equation is the bare sum, and identical images always score one half.
+
+    Examples
+    --------
+    >>> network = KochSiamese()
+    >>> sum(p.numel() for p in network.parameters())
+    38951745
+    >>> pair = torch.zeros(2, 1, 105, 105)
+    >>> network(pair, pair).shape
+    torch.Size([2])
+    """
+
+    def __init__(self, init: Init = "paper", bias: bool = True) -> None:
+        super().__init__()
+        self.tower = KochTower(init)
+        self.alpha = nn.Parameter(torch.empty(self.tower.features))
+        spread = 0.2 if init == "paper" else 0.01
+        nn.init.normal_(self.alpha, 0.0, spread)
+        self.beta = nn.Parameter(torch.empty(1).normal_(0.5, 0.01)) if bias else None
+
+    def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        """Return the logits (N,) of pairs of ink (N, 1, 105, 105); larger is more alike."""
+        a, b = self.tower(torch.cat([first, second])).float().chunk(2)
+        return self._shift((a - b).abs() @ self.alpha)
+
+    def all_pairs(self, query: Tensor, support: Tensor) -> Tensor:
+        """Return the logits (Q, S) of features (Q, 4096) against features (S, 4096)."""
+        return self._shift(weighted_l1(query, support, self.alpha))
+
+    def _shift(self, logits: Tensor) -> Tensor:
+        return logits if self.beta is None else logits + self.beta
+
+
+class KochMatcher:
+    """One-shot recognition and verification with a trained :class:`KochSiamese`.
+
+    Parameters
+    ----------
+    network : KochSiamese
+        With its weights loaded.
+    name : str
+        The recipe it was trained by, such as ``koch-paper``.
+    calibration : Calibration, optional
+        Fitted on validation classes; without it scores are the network's own sigmoid.
+    device : str
+        Where the tower runs.
+    """
+
+    backbone = "koch"
+
+    def __init__(
+        self,
+        network: KochSiamese,
+        name: str = "koch",
+        calibration: Calibration | None = None,
+        device: str = "cpu",
+    ) -> None:
+        self.network = network.eval()
+        self.name = name
+        self.calibration = calibration
+        self._embedder = NetworkEmbedder(network.tower, koch_input, "koch", device, batch=64)
+
+    def encode(self, images: Sequence[Image]) -> Tensor:
+        """Return features (N, 4096) in (0, 1)."""
+        return self._embedder.embed(images)
+
+    @torch.no_grad()
+    def compare(self, query: Tensor, support: Tensor) -> Tensor:
+        """Return logits (Q, S)."""
+        alpha = self.network.alpha.detach().cpu()
+        beta = 0.0 if self.network.beta is None else float(self.network.beta)
+        return weighted_l1(query, support, alpha) + beta
+
+    def pool(self, support: Tensor) -> None:
+        """Keep shots apart: the class of the best pairing wins."""
+
+
+def koch_input(image: Image) -> NDArray[np.float32]:
+    """Prepare an image as the tower's input (1, 105, 105), strokes 1 on 0."""
+    return ink(image, KochTower.size)[None]

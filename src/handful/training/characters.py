@@ -1,0 +1,116 @@
+"""Characters in memory, and the draws that training batches are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from handful.data.omniglot import OmniglotSet, read_omniglot
+from handful.errors import InputError
+from handful.images import ink
+
+
+@dataclass(frozen=True)
+class Characters:
+    """Drawn characters as one uint8 array.
+
+    Attributes
+    ----------
+    images : ndarray
+        (C, 20, S, S) uint8: the drawings of each character, strokes 255 on 0.
+    alphabet : ndarray
+        (C,) integers: the alphabet of each character.
+    """
+
+    images: NDArray[np.uint8]
+    alphabet: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def pixels(self, character: Tensor, drawer: Tensor) -> Tensor:
+        """Return the chosen drawings as ink (N, 1, S, S), float32 in [0, 1]."""
+        chosen = self.images[character.numpy(), drawer.numpy()]
+        return torch.from_numpy(chosen).float().div_(255).unsqueeze(1)
+
+    @property
+    def drawers(self) -> int:
+        """How many people drew each character."""
+        return int(self.images.shape[1])
+
+
+def load_background(
+    root: Path, size: int, validation: Sequence[str], margin: float | None = None
+) -> tuple[Characters, Characters, OmniglotSet]:
+    """Read Omniglot's background set and split it by alphabet.
+
+    Parameters
+    ----------
+    root : Path
+        The folder of Omniglot, as for :func:`handful.data.omniglot.read_omniglot`.
+    size : int
+        Side in pixels; drawings are reduced by area averaging.
+    validation : sequence of str
+        Names of the alphabets to validate on.
+    margin : float, optional
+        Border around the strokes' box, see :func:`handful.images.ink`.
+
+    Returns
+    -------
+    tuple
+        Training characters, validation characters, and the whole set with its paths.
+
+    Raises
+    ------
+    InputError
+        If an alphabet of `validation` is not in the set.
+    """
+    whole = read_omniglot(root, "background")
+    if unknown := sorted(set(validation) - set(whole.alphabets)):
+        raise InputError(f"{root}: no alphabet {unknown[0]!r} in the background set")
+    drawings = [ink(image, size, margin) for image in whole.images]
+    reduced = np.stack([(drawing * 255).round().astype(np.uint8) for drawing in drawings])
+    alphabet = whole.alphabet[whole.table[:, 0]]
+    held = np.isin(np.array(whole.alphabets)[alphabet], list(validation))
+    parts = [Characters(reduced[whole.table[rows]], alphabet[rows]) for rows in (~held, held)]
+    return parts[0], parts[1], whole
+
+
+def rivals(
+    characters: Characters, groups: int, members: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Draw groups of characters of one alphabet, each by two drawers: the hardest negatives.
+
+    Parameters
+    ----------
+    characters : Characters
+        Where to draw from.
+    groups : int
+        Groups; an alphabet comes as often as it has characters.
+    members : int
+        Characters of a group; an alphabet with fewer repeats some.
+    generator : torch.Generator
+        Where chance comes from.
+
+    Returns
+    -------
+    tuple of Tensor
+        Character and drawer, each (groups, 2, members): row 0 by one drawer, row 1 by another.
+    """
+    which, drawer = [], []
+    weights = torch.ones(len(characters))
+    for first in torch.multinomial(weights, groups, replacement=True, generator=generator):
+        alphabet = characters.alphabet[int(first)]
+        pool = torch.from_numpy(np.flatnonzero(characters.alphabet == alphabet))
+        order = torch.randperm(len(pool), generator=generator)
+        chosen = pool[order.repeat(-(-members // len(pool)))[:members]]
+        two = torch.randperm(characters.drawers, generator=generator)[:2]
+        which.append(chosen.expand(2, -1))
+        drawer.append(two[:, None].expand(-1, members))
+    return torch.stack(which), torch.stack(drawer)

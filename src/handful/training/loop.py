@@ -1,0 +1,217 @@
+"""The one training loop: Lightning Fabric for device and precision, exact resume for the rest.
+
+Step k draws its randomness from (seed, k) alone, so a run that was killed and resumed takes the
+very steps of one that was not.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from handful.errors import InputError
+from handful.training.log import RunLog
+from handful.training.state import Position, load_state, pack, save_state, unpack
+
+
+class Task(Protocol):
+    """What a trainable method gives the loop.
+
+    Attributes
+    ----------
+    model : nn.Module
+        What is optimised, averaged, validated and saved.
+    batch_size : int
+        Training images of one step.
+    """
+
+    model: nn.Module
+    batch_size: int
+
+    def optimizer(self) -> Optimizer:
+        """Return the optimiser over the model's parameters."""
+        ...
+
+    def schedule(self, optimizer: Optimizer, step: int) -> None:
+        """Set the rates (and momenta) of step `step`, counted from 0."""
+        ...
+
+    def loss(self, generator: torch.Generator) -> Tensor:
+        """Draw a batch with `generator` and return its loss, a scalar."""
+        ...
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """Measure `model` on validation classes."""
+        ...
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """How long a run lasts and what it watches.
+
+    Attributes
+    ----------
+    steps : int
+        Optimiser steps at most.
+    validate_every : int
+        Steps from one validation, and saved state, to the next.
+    monitor : str
+        The validation figure to maximise.
+    patience : int
+        Validations without a better figure before the run stops early; 0 never stops it.
+    seed : int
+        The seed of every draw.
+    precision : str
+        ``32-true``, ``bf16-mixed``, or ``auto``: bf16 where it is measured faster.
+    clip : float
+        Largest norm of the gradient; 0 leaves it as it is.
+    average : float
+        Decay of the exponential mean of the weights that is validated and kept; 0 for none.
+    keep : str
+        ``best`` keeps the weights of the best validation, ``last`` those of the last step.
+    """
+
+    steps: int
+    validate_every: int
+    monitor: str
+    patience: int = 0
+    seed: int = 0
+    precision: str = "auto"
+    clip: float = 0.0
+    average: float = 0.0
+    keep: str = "best"
+
+
+def fastest_precision() -> str:
+    """Time one convolution in both precisions and return the faster one's name.
+
+    On a GPU this is bf16 where it is supported; on a processor bf16 only helps with the
+    instructions for it.
+    """
+    if torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
+    image = torch.rand(16, 64, 28, 28).to(memory_format=torch.channels_last)
+    layer = nn.Conv2d(64, 64, 3).to(memory_format=torch.channels_last)
+    seconds = {}
+    for name, kind in (("32-true", torch.float32), ("bf16-mixed", torch.bfloat16)):
+        half_layer, half_image = copy.deepcopy(layer).to(kind), image.to(kind)
+        times = []
+        for _ in range(5):
+            start = time.perf_counter()
+            half_layer(half_image).sum().backward()
+            times.append(time.perf_counter() - start)
+        seconds[name] = min(times)
+    return "bf16-mixed" if seconds["bf16-mixed"] < 0.8 * seconds["32-true"] else "32-true"
+
+
+def train(task: Task, config: LoopConfig, run: Path, resume: bool = False) -> Position:
+    """Train `task`, keeping everything in the folder `run`.
+
+    Parameters
+    ----------
+    task : Task
+        The method.
+    config : LoopConfig
+        Length, validation, seed.
+    run : Path
+        The run's folder: ``state.json`` and its tensors, ``metrics.csv``, ``tensorboard/``, and
+        at the end ``weights.safetensors`` are written there.
+    resume : bool
+        Go on where the folder's state stands. Without it the folder must hold no run.
+
+    Returns
+    -------
+    Position
+        Where the run ended; the kept weights are loaded in ``task.model``.
+
+    Raises
+    ------
+    InputError
+        If the folder holds a run and `resume` is False.
+    """
+    from lightning.fabric import Fabric
+
+    found = load_state(run)
+    if found and not resume:
+        raise InputError(f"{run}: holds a run already; add --resume or name a new --out folder")
+    position = found[0] if found else Position()
+    if not found:
+        known = config.precision != "auto"
+        position.precision = config.precision if known else fastest_precision()
+    accelerator = "cuda" if torch.cuda.is_available() else "cpu"
+    fabric = Fabric(accelerator=accelerator, devices=1, precision=position.precision)
+    task.model.to(fabric.device)
+    optimizer = task.optimizer()
+    average = copy.deepcopy(task.model) if config.average else task.model
+    best = copy.deepcopy(task.model)
+    modules = {"model": task.model, "best": best}
+    if config.average:
+        modules["average"] = average
+    if found:
+        unpack(found[1], modules, optimizer)
+
+    with RunLog(run, position.step, config.steps) as log:
+        start, before = time.perf_counter(), position.seconds
+        while position.step < config.steps and not _stale(position, config):
+            task.schedule(optimizer, position.step)
+            loss = _step(fabric, task, optimizer, position.step, config)
+            position.step += 1
+            position.images += task.batch_size
+            if config.average:
+                _follow(average, task.model, config.average, position.step)
+            log.train(position.step, loss)
+            if position.step % config.validate_every == 0 or position.step == config.steps:
+                with fabric.autocast():
+                    position.metrics = task.validate(average)
+                _compare(position, config, average, best)
+                position.seconds = before + time.perf_counter() - start
+                log.validation(position)
+                save_state(run, position, pack(modules, optimizer))
+    task.model.load_state_dict((best if config.keep == "best" else average).state_dict())
+    return position
+
+
+def _step(fabric: object, task: Task, optimizer: Optimizer, step: int, config: LoopConfig) -> float:
+    seed = (config.seed << 32) + step
+    torch.manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
+    task.model.train()
+    optimizer.zero_grad()
+    with fabric.autocast():  # type: ignore[attr-defined]
+        loss = task.loss(generator)
+    fabric.backward(loss)  # type: ignore[attr-defined]
+    if config.clip:
+        nn.utils.clip_grad_norm_(task.model.parameters(), config.clip)
+    optimizer.step()
+    return float(loss.detach())
+
+
+def _stale(position: Position, config: LoopConfig) -> bool:
+    return bool(config.patience) and position.stale >= config.patience
+
+
+@torch.no_grad()
+def _follow(average: nn.Module, model: nn.Module, decay: float, step: int) -> None:
+    """Move the average towards the model; the first steps move it more."""
+    decay = min(decay, (step + 1) / (step + 10))
+    for mean, value in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
+        if mean.dtype.is_floating_point:
+            mean.lerp_(value, 1 - decay)
+        else:
+            mean.copy_(value)
+
+
+def _compare(position: Position, config: LoopConfig, average: nn.Module, best: nn.Module) -> None:
+    value = position.metrics[config.monitor]
+    if value > position.best_value:
+        position.best_value, position.best_step, position.stale = value, position.step, 0
+        best.load_state_dict(average.state_dict())
+    else:
+        position.stale += 1

@@ -10,7 +10,7 @@ import io
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, overload
+from typing import Any, ClassVar, overload
 
 from handful.files import write_text
 
@@ -222,6 +222,20 @@ class SupportCheck:
     accuracy: float
     tested: int
     suspects: tuple[Suspect, ...]
+
+    TRUSTED: ClassVar[float] = 0.5
+    """Below this accuracy the model hardly tells the classes apart, and suspects nobody."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a person should look at, one line each."""
+        if self.accuracy >= self.TRUSTED:
+            return tuple(map(str, self.suspects))
+        right = round(self.accuracy * self.tested)
+        return (
+            f"left out one by one, only {right} of {self.tested} examples are named rightly:"
+            " this model hardly tells these classes apart",
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return the check as plain lists and dictionaries."""

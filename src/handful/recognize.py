@@ -184,7 +184,7 @@ class Recognizer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             threshold=self.threshold_,
             chosen=self.chosen_,
             skipped=tuple(skipped or ()),
-            warnings=tuple(map(str, self.check_.suspects)) if self.check_ else (),
+            warnings=self.check_.warnings if self.check_ else (),
         )
 
     def scores(self, images: Picture | Iterable[Picture]) -> NDArray[np.float32]:

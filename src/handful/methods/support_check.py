@@ -11,6 +11,9 @@ from handful.answers import SupportCheck, Suspect
 from handful.methods.scores import as_score
 from handful.methods.support_set import SupportSet
 
+MOST = 20
+"""Suspects are named up to this number; more is no slip of a label."""
+
 
 def check_support(
     support: SupportSet,
@@ -21,7 +24,8 @@ def check_support(
     """Leave each example out, name it by the others, and collect those that look mislabelled.
 
     A mislabelled example also draws its true neighbours to its wrong label. So the worst one is
-    taken out for good and the others named wrongly are looked at again, until none is left.
+    taken out for good and the others named wrongly are looked at again, until none is left. Where
+    the model names less than half of the examples rightly it cannot judge a label: no suspects.
 
     Parameters
     ----------
@@ -45,14 +49,18 @@ def check_support(
     if len(tested) == 0:
         return None
     own = support.index[tested]
-    raw = support.raw(support.features[tested])
-    for way in set(own.tolist()):
-        _score_class(support, raw, tested, way, support.index == way)
+    raw = _left_out_each(support)[tested]
     wrong = raw.argmax(1) != own
+    accuracy = 1 - float(wrong.float().mean())
+    if accuracy < SupportCheck.TRUSTED:
+        return SupportCheck(accuracy, len(tested), ())
 
     trusted = torch.ones(len(support.index), dtype=torch.bool)
     suspects: list[Suspect] = []
-    while (row := _worst(support, raw, own, threshold, wrong & trusted[tested])) is not None:
+    while len(suspects) < MOST:
+        row = _worst(support, raw, own, threshold, wrong & trusted[tested])
+        if row is None:
+            break
         example, found = int(tested[row]), int(raw[row].argmax())
         scores = as_score(support.matcher, raw[row])
         suspects.append(
@@ -66,20 +74,30 @@ def check_support(
             )
         )
         trusted[example] = False
-        way = int(own[row])
-        _score_class(support, raw, tested, way, trusted & (support.index == way))
-    return SupportCheck(1 - float(wrong.float().mean()), len(tested), tuple(suspects))
+        members = torch.nonzero(trusted & (support.index == own[row])).flatten()
+        raw[:, own[row]] = support.against(support.features[tested], members)
+        _leave_out(support, raw, tested, members)
+    return SupportCheck(accuracy, len(tested), tuple(suspects))
 
 
-def _score_class(support: SupportSet, raw: Tensor, tested: Tensor, way: int, of: Tensor) -> None:
-    """Fill column `way` of `raw`: the class is made of the examples `of`, never of the tested one.
+def _left_out_each(support: SupportSet) -> Tensor:
+    """Score every example against the classes without itself: raw scores (S, ways)."""
+    if support.prototypes is None:
+        pairs = support.matcher.compare(support.features, support.features)
+        itself = torch.eye(len(pairs), dtype=torch.bool)
+        return support.best_shot(pairs.masked_fill(itself, -torch.inf))
+    raw = support.raw(support.features).clone()
+    everyone = torch.arange(len(raw))
+    for way in range(support.ways):
+        _leave_out(support, raw, everyone, torch.nonzero(support.index == way).flatten())
+    return raw
 
-    Raw scores of a class that nothing is left of are -inf.
-    """
-    members = torch.nonzero(of).flatten()
-    raw[:, way] = support.against(support.features[tested], members)
+
+def _leave_out(support: SupportSet, raw: Tensor, tested: Tensor, members: Tensor) -> None:
+    """Score each member of a class against the other members, in its row of `raw`."""
     for member in members.tolist():
         others = members[members != member]
+        way = support.index[member]
         raw[tested == member, way] = support.against(support.features[member][None], others)
 
 

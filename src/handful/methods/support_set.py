@@ -50,7 +50,10 @@ class SupportSet:
         """Score queries (Q, ...) against the classes: raw scores (Q, ways)."""
         if self.prototypes is not None:
             return self.matcher.compare(query, self.prototypes)
-        pairs = self.matcher.compare(query, self.features)
+        return self.best_shot(self.matcher.compare(query, self.features))
+
+    def best_shot(self, pairs: Tensor) -> Tensor:
+        """Reduce scores against every example (Q, S) to the best of each class (Q, ways)."""
         best = torch.full((len(pairs), self.ways), -torch.inf)
         return best.scatter_reduce_(1, self.index.expand_as(pairs), pairs, "amax")
 

@@ -20,6 +20,7 @@ COMMANDS = {
     "models": "List the models, or show the card of one.",
     "train": "Make a model by a recipe.",
     "evaluate": "Measure models by a protocol of the papers.",
+    "report": "Draw the figures of a protocol.",
 }
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from handful.errors import InputError
 from handful.files import write_text
@@ -116,6 +116,13 @@ class Episodes:
         """The images that occur, sorted, each once."""
         images = np.unique(np.concatenate([self.support.ravel(), self.query.ravel()]))
         return images[images >= 0]
+
+    def take(self, which: ArrayLike) -> Episodes:
+        """Return some of the episodes, by number."""
+        rows = np.asarray(which, np.int64)
+        return replace(
+            self, support=self.support[rows], query=self.query[rows], target=self.target[rows]
+        )
 
     def over(self, paths: Sequence[str], source: object = "the root") -> Episodes:
         """Return the same episodes as indices into another list of paths.

@@ -127,7 +127,7 @@ def describe_device(device: str) -> str:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device.startswith("cuda") and torch.cuda.is_available():
         return f"{device} ({torch.cuda.get_device_name(torch.device(device))})"
-    return f"cpu, {torch.get_num_threads()} threads" if device == "cpu" else device
+    return f"cpu, threads: {torch.get_num_threads()}" if device == "cpu" else device
 
 
 def result_path(out: str | os.PathLike[str], result: Result, detail: str = "") -> Path:

@@ -60,13 +60,15 @@ def encode(matcher: Matcher, images: Sequence[Image], needed: Indices) -> Featur
     """
     chosen = np.unique(needed)
     starts = range(0, len(chosen), _ENCODE_BATCH)
-    parts = [
-        matcher.encode([images[i] for i in chosen[start : start + _ENCODE_BATCH]])
-        for start in track(starts, f"encoding with {matcher.name}", len(starts))
-    ]
+    values = torch.empty(0)
+    for start in track(starts, f"encoding with {matcher.name}", len(starts)):
+        part = matcher.encode([images[i] for i in chosen[start : start + _ENCODE_BATCH]])
+        if start == 0:  # the whole is allocated once: two copies of it may be gigabytes
+            values = part.new_empty(len(chosen), *part.shape[1:])
+        values[start : start + len(part)] = part
     row = np.full(len(images), -1)
     row[chosen] = np.arange(len(chosen))
-    return Features(torch.cat(parts), row)
+    return Features(values, row)
 
 
 @torch.no_grad()

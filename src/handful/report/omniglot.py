@@ -146,9 +146,9 @@ def draw_ways(path: str | os.PathLike[str], curves: Sequence[WaysCurve], title: 
             xlim=(ways.min(), ways.max()), ylim=(0, 100),
             xlabel="number of ways (classes, one example of each)", ylabel="accuracy, %",
         )  # fmt: skip
-        figure.suptitle(title, fontsize=11)
+        axes.set_title(title, fontsize=11, pad=12)
         axes.set_xticks([way for way in ways if way % 2 == 0])
-        figure.legend(loc="outside upper center", ncols=len(curves) + 1, handlelength=1.5)
+        figure.legend(loc="outside lower center", ncols=len(curves) + 1, handlelength=1.5)
         _save(figure, path)
 
 
@@ -225,7 +225,12 @@ def _panel_title(name: str) -> str:
 
 
 def _show(axes: Axes, image: NDArray[np.uint8]) -> None:
+    rows, columns = image.shape[:2]
+    side = max(rows, columns)
     axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="antialiased")
+    # a margin for the frames, so that they hide no stroke
+    around = 0.15 * side
+    axes.set(xlim=(-around, columns + around), ylim=(rows + around, -around), facecolor="white")
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set(color="#c8c8c8", linewidth=0.8)
 

@@ -24,7 +24,8 @@ class ResidualBlock(nn.Module):
         self.second_norm = nn.BatchNorm2d(outputs)
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or inputs != outputs:
-            pool = nn.AvgPool2d(stride) if stride > 1 else nn.Identity()
+            # an odd side is rounded up here as the convolution rounds it
+            pool = nn.AvgPool2d(stride, ceil_mode=True) if stride > 1 else nn.Identity()
             thin = nn.Conv2d(inputs, outputs, 1, bias=False)
             self.shortcut = nn.Sequential(pool, thin, nn.BatchNorm2d(outputs))
         else:

@@ -7,10 +7,11 @@ very steps of one that was not.
 from __future__ import annotations
 
 import copy
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +19,10 @@ from torch.optim import Optimizer
 
 from handful.errors import InputError
 from handful.training.log import RunLog
-from handful.training.state import Position, load_state, pack, save_state, unpack
+from handful.training.state import Position, clear_leftovers, load_state, pack, save_state, unpack
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
 
 
 class Task(Protocol):
@@ -50,6 +54,9 @@ class Task(Protocol):
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Measure `model` on validation classes."""
         ...
+
+
+PRECISIONS = ("auto", "32-true", "bf16-mixed")
 
 
 @dataclass(frozen=True)
@@ -87,6 +94,19 @@ class LoopConfig:
     clip: float = 0.0
     average: float = 0.0
     keep: str = "best"
+
+    def __post_init__(self) -> None:
+        for name, least in (("steps", 1), ("validate_every", 1), ("patience", 0), ("seed", 0)):
+            value = getattr(self, name)
+            if type(value) is not int or value < least:
+                raise InputError(f"loop: {name} is {value!r}, not a whole number from {least} up")
+        for name, below in (("clip", math.inf), ("average", 1)):
+            value = getattr(self, name)
+            if type(value) not in (int, float) or not 0 <= value < below:
+                raise InputError(f"loop: {name} is {value!r}, not a number from 0 to below {below}")
+        for name, known in (("precision", PRECISIONS), ("keep", ("best", "last"))):
+            if getattr(self, name) not in known:
+                raise InputError(f"loop: {name} is {getattr(self, name)!r}, none of {known}")
 
 
 def fastest_precision() -> str:
@@ -134,13 +154,15 @@ def train(task: Task, config: LoopConfig, run: Path, resume: bool = False) -> Po
     Raises
     ------
     InputError
-        If the folder holds a run and `resume` is False.
+        The folder holds a run and `resume` is False; the loss is no number any more; or the task
+        does not measure what the run is to watch.
     """
     from lightning.fabric import Fabric
 
     found = load_state(run)
     if found and not resume:
         raise InputError(f"{run}: holds a run already; add --resume or name a new --out folder")
+    clear_leftovers(run)
     position = found[0] if found else Position()
     if not found:
         known = config.precision != "auto"
@@ -162,6 +184,10 @@ def train(task: Task, config: LoopConfig, run: Path, resume: bool = False) -> Po
         while position.step < config.steps and not _stale(position, config):
             task.schedule(optimizer, position.step)
             loss = _step(fabric, task, optimizer, position.step, config)
+            if not math.isfinite(loss):
+                raise InputError(
+                    f"{run}: the loss of step {position.step} is {loss}; lower the rates"
+                )
             position.step += 1
             position.images += task.batch_size
             if config.average:
@@ -178,15 +204,16 @@ def train(task: Task, config: LoopConfig, run: Path, resume: bool = False) -> Po
     return position
 
 
-def _step(fabric: object, task: Task, optimizer: Optimizer, step: int, config: LoopConfig) -> float:
-    seed = (config.seed << 32) + step
+def _step(fabric: Fabric, task: Task, optimizer: Optimizer, step: int, config: LoopConfig) -> float:
+    # torch's generator reads the low 32 bits alone; the factor keeps the seeds' steps far apart
+    seed = (config.seed * 0x9E3779B1 + step) % 2**32
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     task.model.train()
     optimizer.zero_grad()
-    with fabric.autocast():  # type: ignore[attr-defined]
+    with fabric.autocast():
         loss = task.loss(generator)
-    fabric.backward(loss)  # type: ignore[attr-defined]
+    fabric.backward(loss)
     if config.clip:
         nn.utils.clip_grad_norm_(task.model.parameters(), config.clip)
     optimizer.step()
@@ -209,6 +236,9 @@ def _follow(average: nn.Module, model: nn.Module, decay: float, step: int) -> No
 
 
 def _compare(position: Position, config: LoopConfig, average: nn.Module, best: nn.Module) -> None:
+    if config.monitor not in position.metrics:
+        there = ", ".join(position.metrics)
+        raise InputError(f"loop.monitor {config.monitor!r} is not measured: there is {there}")
     value = position.metrics[config.monitor]
     if value > position.best_value:
         position.best_value, position.best_step, position.stale = value, position.step, 0

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -68,18 +69,26 @@ def load_state(run: Path) -> tuple[Position, dict[str, Tensor]] | None:
     Raises
     ------
     InputError
-        If ``state.json`` names a file that is not there.
+        ``state.json`` is damaged, or names a file that is not there.
     """
     pointer = run / "state.json"
     if not pointer.exists():
         return None
-    fields: dict[str, Any] = json.loads(pointer.read_text(encoding="utf-8"))
-    file = run / fields.pop("file")
+    try:
+        fields: dict[str, Any] = json.loads(pointer.read_text(encoding="utf-8"))
+        file = run / fields.pop("file")
+        position = Position(**fields)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise InputError(f"{pointer}: damaged; start again in a new --out folder") from None
     if not file.exists():
         raise InputError(f"{pointer}: {file.name} is missing; start again in a new --out folder")
+    return position, load_file(file)
+
+
+def clear_leftovers(run: Path) -> None:
+    """Remove the half-written files of a killed run from the folder `run`."""
     for leftover in run.glob(".*.part*"):
         leftover.unlink()
-    return Position(**fields), load_file(file)
 
 
 def pack(modules: dict[str, nn.Module], optimizer: Optimizer) -> dict[str, Tensor]:
@@ -108,3 +117,8 @@ def unpack(tensors: dict[str, Tensor], modules: dict[str, nn.Module], optimizer:
             state.setdefault(int(index), {})[field_name] = value
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
+    # files know no memory order: mixed ones are slow, and may round otherwise than before
+    for parameter, found in optimizer.state.items():
+        for key, value in found.items():
+            if value.shape == parameter.shape:
+                found[key] = torch.empty_like(parameter).copy_(value)

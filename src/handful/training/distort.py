@@ -54,6 +54,8 @@ class Hand:
     elastic : float
         Spread of the elastic displacement at a grid of 3x3 points, in half sides; finer grids
         get less.
+    thickness : float
+        Factor on the change of the strokes' thickness; 0 leaves it as it is.
     """
 
     rotate: float = 12.0
@@ -62,6 +64,7 @@ class Hand:
     aspect: float = 0.15
     shift: float = 0.07
     elastic: float = 0.06
+    thickness: float = 1.0
 
     def __call__(self, ink: Tensor, generator: torch.Generator) -> Tensor:
         """Distort every image of a batch by its own draw."""
@@ -79,7 +82,7 @@ class Hand:
         matrix = _matrix(angle, shear, torch.stack([zoom * ratio, zoom / ratio]), shift)
         grid = affine_grid(matrix, list(ink.shape), align_corners=False)
         grid = grid + self._bend(n, size, generator).permute(0, 2, 3, 1)
-        return _thicken(grid_sample(ink, grid, align_corners=False), generator)
+        return _thicken(grid_sample(ink, grid, align_corners=False), self.thickness, generator)
 
     def _bend(self, n: int, size: int, generator: torch.Generator) -> Tensor:
         field = torch.zeros(n, 2, size, size)
@@ -117,10 +120,10 @@ def _matrix(angle: Tensor, shear: Tensor, scale: Tensor, shift: Tensor) -> Tenso
     return torch.cat([linear, shift.T[:, :, None]], dim=2)
 
 
-def _thicken(ink: Tensor, generator: torch.Generator) -> Tensor:
+def _thicken(ink: Tensor, factor: float, generator: torch.Generator) -> Tensor:
     """Thicken a third of the drawings and thin a quarter, by a part of a pixel each."""
     choice = torch.rand(len(ink), 1, 1, 1, generator=generator)
-    amount = torch.rand(len(ink), 1, 1, 1, generator=generator)
+    amount = factor * torch.rand(len(ink), 1, 1, 1, generator=generator)
     thick, thin = max_pool2d(ink, 3, 1, 1), -max_pool2d(-ink, 3, 1, 1)
     thicker = ink + (thick - ink) * (0.9 * amount)
     thinner = ink + (thin - ink) * (0.6 * amount)

@@ -66,7 +66,8 @@ def fit_calibration(
     same, different : Tensor
         Raw scores (n,) and (m,) of pairs of one class and of two classes.
     known : Tensor
-        Raw scores (t, ways) of queries whose class is in the support.
+        Raw scores (t, ways) of queries whose class is in the support; -inf for a column that is
+        not in the support of its row, here and in `unknown`.
     truth : Tensor
         The right column of each row of `known`, (t,) integers.
     unknown : Tensor
@@ -76,13 +77,14 @@ def fit_calibration(
     -------
     Calibration
         Slope and offset by logistic regression, same and different weighted equally;
-        the temperature of least cross-entropy; `reject` where a known query answered rightly and
-        accepted, and an unknown one rejected, are most frequent; `verify` where the mean of the
-        two rates of right answers is largest.
+        the temperature of least cross-entropy; `reject` where the share of rightly answered
+        queries that are accepted and the share of unknown ones that are rejected have the largest
+        sum; `verify` where the two rates of right answers have.
     """
     slope, offset = _platt(same, different)
     calibration = Calibration(slope, offset, 1.0, 0.5, 0.5)
     right = known.argmax(1) == truth
+    right = right if right.any() else ~right  # nothing was learned: any threshold is as good
     best_known = calibration.probability(known.amax(1))
     return Calibration(
         slope,
@@ -112,7 +114,7 @@ def _temperature(known: Tensor, truth: Tensor) -> float:
         logits = scores * float(np.exp(log_temperature))
         return float(torch.nn.functional.cross_entropy(logits, truth))
 
-    spread = float(scores.std()) or 1.0
+    spread = float(scores[scores.isfinite()].std()) or 1.0
     centre = -float(np.log(spread))
     found = minimize_scalar(loss, bounds=(centre - 5, centre + 8), method="bounded")
     return float(np.exp(found.x))

@@ -66,10 +66,9 @@ class Runs:
             # an alphabet smaller than the ways repeats characters: their columns are not rivals
             rows = torch.arange(len(scores))
             own = torch.eye(len(scores), dtype=torch.bool)
-            floor = torch.finfo(scores.dtype).min
-            known.append(scores.masked_fill(alike & ~own, floor / 1e6))
+            known.append(scores.masked_fill(alike & ~own, -torch.inf))
             truth.append(rows)
-            unknown.append(scores.masked_fill(alike, floor / 1e6))
+            unknown.append(scores.masked_fill(alike, -torch.inf))
         return fit_calibration(*(torch.cat(x) for x in (same, different, known, truth, unknown)))
 
     def _scores(self, features: Tensor, compare: Compare) -> list[tuple[Tensor, Tensor]]:

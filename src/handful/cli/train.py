@@ -37,7 +37,8 @@ def train(
         Go on with the run in --out.
     """
     try:
-        from handful.training.run import read_recipe, run_recipe
+        from handful.training.recipe import read_recipe
+        from handful.training.run import run_recipe
 
         answer = run_recipe(read_recipe(recipe, overrides or ()), root, out, resume)
     except ModuleNotFoundError as error:

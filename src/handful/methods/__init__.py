@@ -112,7 +112,8 @@ def _koch(name: str, tensors: Tensors, entry: zoo.Card | None, device: str) -> M
 
     network = KochSiamese(bias="beta" in tensors)
     _fill(network, tensors, name)
-    return KochMatcher(network, name, _calibration(entry), device)
+    margin = entry.input.get("margin") if entry else None
+    return KochMatcher(network, name, _calibration(entry), device, margin)
 
 
 def _prototypes(name: str, tensors: Tensors, entry: zoo.Card | None, device: str) -> Matcher:

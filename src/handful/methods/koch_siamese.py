@@ -81,9 +81,13 @@ class KochMatcher:
         Fitted on validation classes; without it scores are the network's own sigmoid.
     device : str
         Where the tower runs.
+    margin : float, optional
+        Border around the strokes' box, see :func:`handful.images.ink`, for a network that
+        learned so.
     """
 
     backbone = "koch"
+    batched = True
 
     def __init__(
         self,
@@ -91,11 +95,16 @@ class KochMatcher:
         name: str = "koch",
         calibration: Calibration | None = None,
         device: str = "cpu",
+        margin: float | None = None,
     ) -> None:
         self.network = network.eval()
         self.name = name
         self.calibration = calibration
-        self._embedder = NetworkEmbedder(network.tower, koch_input, "koch", device, batch=64)
+
+        def prepare(image: Image) -> NDArray[np.float32]:
+            return ink(image, KochTower.size, margin)[None]
+
+        self._embedder = NetworkEmbedder(network.tower, prepare, "koch", device, batch=64)
 
     def encode(self, images: Sequence[Image]) -> Tensor:
         """Return features (N, 4096) in (0, 1)."""
@@ -110,8 +119,3 @@ class KochMatcher:
 
     def pool(self, support: Tensor) -> None:
         """Keep shots apart: the class of the best pairing wins."""
-
-
-def koch_input(image: Image) -> NDArray[np.float32]:
-    """Prepare an image as the tower's input (1, 105, 105), strokes 1 on 0."""
-    return ink(image, KochTower.size)[None]

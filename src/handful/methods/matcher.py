@@ -28,6 +28,12 @@ class Matcher(Protocol):
         The name under which results quote it, such as ``omniglot-small``.
     backbone : str
         The network it stands on; ``"none"`` for pixel methods.
+
+    Notes
+    -----
+    A method may also carry ``calibration`` (:mod:`handful.methods.calibration`), and
+    ``batched = True``, which says that `compare` takes leading dimensions: (..., Q, D) against
+    (..., S, D).
     """
 
     name: str

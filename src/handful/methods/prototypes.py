@@ -31,6 +31,8 @@ class Prototypes:
         How to read its cosines as probabilities.
     """
 
+    batched = True
+
     def __init__(
         self, embedder: Embedder, name: str, calibration: Calibration | None = None
     ) -> None:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from handful.data.omniglot import OmniglotSet, read_omniglot
+from handful.data.omniglot import read_omniglot
 from handful.errors import InputError
 from handful.images import ink
 
@@ -45,9 +45,27 @@ class Characters:
         return int(self.images.shape[1])
 
 
+@dataclass(frozen=True)
+class Background:
+    """Omniglot's background set, split by alphabet.
+
+    Attributes
+    ----------
+    training, validation : Characters
+        Of different alphabets.
+    files, validation_files : list of str
+        The files of each, relative to the folder of the alphabets.
+    """
+
+    training: Characters
+    validation: Characters
+    files: list[str]
+    validation_files: list[str]
+
+
 def load_background(
     root: Path, size: int, validation: Sequence[str], margin: float | None = None
-) -> tuple[Characters, Characters, OmniglotSet]:
+) -> Background:
     """Read Omniglot's background set and split it by alphabet.
 
     Parameters
@@ -61,11 +79,6 @@ def load_background(
     margin : float, optional
         Border around the strokes' box, see :func:`handful.images.ink`.
 
-    Returns
-    -------
-    tuple
-        Training characters, validation characters, and the whole set with its paths.
-
     Raises
     ------
     InputError
@@ -78,8 +91,10 @@ def load_background(
     reduced = np.stack([(drawing * 255).round().astype(np.uint8) for drawing in drawings])
     alphabet = whole.alphabet[whole.table[:, 0]]
     held = np.isin(np.array(whole.alphabets)[alphabet], list(validation))
-    parts = [Characters(reduced[whole.table[rows]], alphabet[rows]) for rows in (~held, held)]
-    return parts[0], parts[1], whole
+    parts = [(whole.table[rows], alphabet[rows]) for rows in (~held, held)]
+    characters = [Characters(reduced[table], of) for table, of in parts]
+    files = [[whole.paths[i] for i in table.flat] for table, _ in parts]
+    return Background(characters[0], characters[1], files[0], files[1])
 
 
 def rivals(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -12,9 +13,12 @@ from torch.optim import SGD, Adam, Optimizer
 
 from handful.backbones.koch import Init, unit_variance_
 from handful.methods.koch_siamese import KochSiamese
-from handful.training.characters import Characters, rivals
+from handful.training.characters import Characters, load_background, rivals
 from handful.training.distort import koch_affine
+from handful.training.loop import LoopConfig
 from handful.training.naming import Naming
+from handful.training.recipe import Finish, Recipe, Trained
+from handful.training.recipe import options as read_options
 from handful.training.validation import Runs
 
 # the order of the layers, for rates and L2: four convolutions, the dense layer, alpha
@@ -51,6 +55,9 @@ class KochOptions(BaseModel):
         Steps over which the rates rise from 0.
     cosine : bool
         Whether the rates fall along a cosine to 0 over the run instead.
+    margin : float or None
+        Border around the strokes' box, see :func:`handful.images.ink`; None, as in the paper,
+        takes images whole.
     naming : float
         Weight of an auxiliary loss that names the training characters; its layer is dropped.
     """
@@ -71,6 +78,7 @@ class KochOptions(BaseModel):
     epoch_factor: float = 0.99
     warmup: int = 0
     cosine: bool = False
+    margin: float | None = None
     naming: float = 0.0
     validation_trials: int = 320
 
@@ -236,3 +244,26 @@ def balanced_pairs(
     second = torch.where(same, first, other)
     drawers = torch.rand(pairs, characters.drawers, generator=generator).argsort(1)[:, :2]
     return torch.stack([first, second], 1), drawers, same
+
+
+def build(recipe: Recipe, loop: LoopConfig, root: Path) -> tuple[KochTask, Finish]:
+    """Build the task of a recipe, and what turns its weights into an entry of the zoo."""
+    options = read_options(KochOptions, recipe)
+    data = load_background(root, KochTask.size, recipe["validation"], options.margin)
+    task = KochTask(data.training, data.validation, options, loop.steps, loop.seed)
+
+    def finish() -> Trained:
+        network = task.network.eval().cpu()
+        runs = Runs.draw(data.validation, 2000, 20, seed=1)
+        with torch.no_grad():
+            calibration = runs.calibration(task.encode_runs(network, runs), network.all_pairs)
+        return Trained(
+            method="koch_siamese",
+            backbone="koch",
+            calibration=calibration,
+            files=data.files,
+            network=network,
+            input={"margin": options.margin},
+        )
+
+    return task, finish

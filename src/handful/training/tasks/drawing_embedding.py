@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,16 @@ from torch.optim import AdamW, Optimizer
 
 from handful.backbones.drawing import DrawingNet
 from handful.similarity import cosine
-from handful.training.characters import Characters, rivals
+from handful.training.characters import Characters, load_background, rivals
 from handful.training.distort import Hand, quarter_turns
+from handful.training.loop import LoopConfig
 from handful.training.naming import Naming
+from handful.training.recipe import Finish, Recipe, Trained
+from handful.training.recipe import options as read_options
 from handful.training.validation import Runs
 
 
-class EmbeddingOptions(BaseModel):
+class DrawingEmbeddingOptions(BaseModel):
     """The options of a drawing embedding's recipe.
 
     Attributes
@@ -72,7 +76,7 @@ class _Trained(nn.Module):
         self.naming = naming
 
 
-class EmbeddingTask:
+class DrawingEmbeddingTask:
     """Train :class:`DrawingNet` on Omniglot's background alphabets.
 
     The loss names every character (turned ones are others) with a cosine classifier, and asks
@@ -84,7 +88,7 @@ class EmbeddingTask:
     ----------
     training, validation : Characters
         Drawings at the network's size, of different alphabets.
-    options : EmbeddingOptions
+    options : DrawingEmbeddingOptions
         The recipe.
     steps : int
         Length of the run, for the schedule.
@@ -96,7 +100,7 @@ class EmbeddingTask:
         self,
         training: Characters,
         validation: Characters,
-        options: EmbeddingOptions,
+        options: DrawingEmbeddingOptions,
         steps: int,
         seed: int,
     ) -> None:
@@ -180,3 +184,25 @@ def one_shot_loss(logits: Tensor, character: Tensor) -> Tensor:
     there = cross_entropy(logits.flatten(0, 1), target)
     back = cross_entropy(logits.transpose(1, 2).flatten(0, 1), target)
     return 0.5 * (there + back)
+
+
+def build(recipe: Recipe, loop: LoopConfig, root: Path) -> tuple[DrawingEmbeddingTask, Finish]:
+    """Build the task of a recipe, and what turns its weights into an entry of the zoo."""
+    options = read_options(DrawingEmbeddingOptions, recipe)
+    size = DrawingNet(**options.network).size
+    data = load_background(root, size, recipe["validation"], options.margin)
+    task = DrawingEmbeddingTask(data.training, data.validation, options, loop.steps, loop.seed)
+
+    def finish() -> Trained:
+        network = task.network.eval().cpu()
+        runs = Runs.draw(data.validation, 20_000, 20, seed=1)
+        return Trained(
+            method="prototypes",
+            backbone="drawing-net",
+            calibration=runs.calibration(task.encode_runs(network, runs), cosine),
+            files=data.files,
+            network=network,
+            input={"network": options.network, "margin": options.margin},
+        )
+
+    return task, finish

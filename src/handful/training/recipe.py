@@ -1,0 +1,130 @@
+"""Recipes: YAML files that say how a model is made, and what their tasks hand back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+import yaml
+from pydantic import BaseModel, ValidationError
+from torch import Tensor, nn
+
+from handful.errors import InputError
+from handful.methods.calibration import Calibration
+
+Recipe = dict[str, Any]
+Options = TypeVar("Options", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a recipe's task hands back when its training has ended.
+
+    Attributes
+    ----------
+    method, backbone : str
+        The file of ``handful.methods`` that uses the weights, and the network they belong to.
+    calibration : Calibration
+        How to read its scores, fitted on validation classes.
+    files : list of str
+        The training files, relative to the data's root.
+    network : nn.Module or None
+        What was learned; None for a method that learns nothing but its calibration.
+    input : dict
+        What preparing a picture needs to know.
+    """
+
+    method: str
+    backbone: str
+    calibration: Calibration
+    files: list[str]
+    network: nn.Module | None = None
+    input: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """The weights in half precision."""
+        state = self.network.state_dict() if self.network is not None else {}
+        return {k: v.half() if v.dtype == torch.float32 else v for k, v in state.items()}
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers were learned."""
+        return sum(p.numel() for p in self.network.parameters()) if self.network else 0
+
+
+Finish = Callable[[], Trained]
+
+
+def recipes() -> list[str]:
+    """Return the names of the recipes in the package."""
+    folder = files("handful.training") / "recipes"
+    return sorted(file.name[:-5] for file in folder.iterdir() if file.name.endswith(".yaml"))
+
+
+def read_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe and change what ``--set key=value`` says.
+
+    Parameters
+    ----------
+    name : str
+        A recipe of the package, or a YAML file of one's own.
+    overrides : sequence of str
+        ``key=value``, with dots between the levels of a key; the value is read as YAML.
+
+    Raises
+    ------
+    InputError
+        No such recipe, or an override that names nothing in it.
+
+    Examples
+    --------
+    >>> read_recipe("koch-paper", ["loop.steps=5"])["loop"]["steps"]
+    5
+    """
+    own = Path(name)
+    if own.suffix in {".yaml", ".yml"}:
+        if not own.is_file():
+            raise InputError(f"{own}: no such recipe file")
+        text = own.read_text(encoding="utf-8")
+    elif name in recipes():
+        text = (files("handful.training") / "recipes" / f"{name}.yaml").read_text("utf-8")
+    else:
+        raise InputError(f"no recipe {name!r}: there are {', '.join(recipes())}, or a .yaml file")
+    recipe: Recipe = yaml.safe_load(text)
+    for override in overrides:
+        _override(recipe, override)
+    return recipe
+
+
+def _override(recipe: Recipe, override: str) -> None:
+    key, equals, value = override.partition("=")
+    *path, last = key.split(".")
+    place: Any = recipe
+    for part in path:
+        place = place.get(part) if isinstance(place, dict) else None
+    if not equals or not isinstance(place, dict):
+        raise InputError(f"--set {override}: give key=value, as in loop.steps=1000")
+    if not path and last not in recipe:
+        raise InputError(f"--set {override}: the recipe has no {last!r}, only {', '.join(recipe)}")
+    place[last] = yaml.safe_load(value)
+
+
+def options(model: type[Options], recipe: Recipe) -> Options:
+    """Read the ``options`` of a recipe.
+
+    Raises
+    ------
+    InputError
+        An option that is unknown or has a wrong value.
+    """
+    try:
+        return model(**recipe.get("options", {}))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise InputError(f"recipe {recipe['name']}: options.{place}: {first['msg']}") from error

@@ -51,9 +51,12 @@ class KochSiamese(nn.Module):
         super().__init__()
         self.tower = KochTower(init)
         self.alpha = nn.Parameter(torch.empty(self.tower.features))
-        spread = 0.2 if init == "paper" else 0.01
-        nn.init.normal_(self.alpha, 0.0, spread)
         self.beta = nn.Parameter(torch.empty(1).normal_(0.5, 0.01)) if bias else None
+        if init == "unit-variance":
+            # every difference speaks against "same", and the sum stays near 1
+            nn.init.constant_(self.alpha, -8 / self.tower.features)
+        else:
+            nn.init.normal_(self.alpha, 0.0, 0.2 if init == "paper" else 0.01)
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
         """Return the logits (N,) of pairs of ink (N, 1, 105, 105); larger is more alike."""

@@ -102,8 +102,22 @@ def _write_entry(recipe: Recipe, trained: Trained, root: Path, out: Path) -> zoo
         files=zoo.LearnedFrom(list=FILES, count=len(trained.files)),
         **recipe["card"],
     )
-    write_text(out / FILES, "".join(f"{file}\n" for file in trained.files))
+    write_text(out / FILES, _by_folder(trained.files))
     return zoo.save_entry(out, card, trained.tensors)
+
+
+def _by_folder(paths: list[str]) -> str:
+    """List files as one line a folder: the folder, and the names in it."""
+    folders: dict[str, list[str]] = {}
+    for path in paths:
+        folder, _, name = path.rpartition("/")
+        folders.setdefault(folder, []).append(name)
+    return "".join(f"{folder}/: {_span(sorted(names))}\n" for folder, names in folders.items())
+
+
+def _span(names: list[str]) -> str:
+    """Shorten names that count up, as in ``0001_01.png .. 0001_20.png (20)``."""
+    return f"{names[0]} .. {names[-1]} ({len(names)})" if len(names) > 2 else " ".join(names)
 
 
 def _build(recipe: Recipe, loop: LoopConfig | None, root: Path) -> tuple[Task | None, Finish]:

@@ -3,6 +3,7 @@
 from handful.zoo.card import Card, Figure, LearnedFrom
 from handful.zoo.fitted import is_fitted, read_fitted, write_fitted
 from handful.zoo.store import (
+    BUNDLED,
     bundle,
     card,
     cards,
@@ -14,6 +15,7 @@ from handful.zoo.store import (
 )
 
 __all__ = [
+    "BUNDLED",
     "Card",
     "Figure",
     "LearnedFrom",

@@ -132,7 +132,7 @@ def save_entry(directory: Name, card: Card, tensors: Mapping[str, Tensor]) -> Ca
     card : Card
         Its `weights`, `sha256` and `bytes` are filled in from the file.
     tensors : mapping of str to Tensor
-        What to write; half precision stays half precision.
+        What to write; half precision stays half precision. None: there is no weights file.
 
     Returns
     -------
@@ -158,10 +158,12 @@ def bundle(card: Card, tensors: Mapping[str, Tensor], root: Path = BUNDLED) -> C
 def _write(card_path: Path, path: Path, card: Card, tensors: Mapping[str, Tensor]) -> Card:
     from safetensors.torch import save_file
 
-    with replacing(path) as part:
-        save_file({name: tensor.contiguous().cpu() for name, tensor in tensors.items()}, part)
-    facts = {"weights": path.name, "sha256": sha256(path), "bytes": path.stat().st_size}
-    written = card.model_copy(update=facts)
+    written = card
+    if tensors:
+        with replacing(path) as part:
+            save_file({name: tensor.contiguous().cpu() for name, tensor in tensors.items()}, part)
+        facts = {"weights": path.name, "sha256": sha256(path), "bytes": path.stat().st_size}
+        written = card.model_copy(update=facts)
     write_text(card_path, written.model_dump_json(indent=2) + "\n")
     return written
 

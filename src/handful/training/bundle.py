@@ -1,0 +1,70 @@
+"""Put a trained entry into the package: ``python -m handful.training.bundle RUN RESULT.json ...``.
+
+The card gets the figures of the results named, so that nothing is quoted that was not measured.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from handful import zoo
+from handful.errors import HandfulError
+from handful.files import write_text
+from handful.training.run import FILES
+
+
+def bundle(run: Path, results: Sequence[Path], root: Path = zoo.BUNDLED) -> zoo.Card:
+    """Copy the entry in `run` into the package.
+
+    Parameters
+    ----------
+    run : Path
+        What ``handful train`` wrote.
+    results : sequence of Path
+        Files that ``handful evaluate --out`` wrote for this model; its card quotes their
+        accuracy.
+    root : Path
+        The zoo's folder.
+
+    Returns
+    -------
+    Card
+        As it was written.
+    """
+    entry = zoo.card(run)
+    changes: dict[str, object] = {"figures": tuple(map(_figure, results))}
+    if entry.files is not None:
+        listed = f"files/{entry.name}.txt"
+        write_text(root / listed, (run / FILES).read_text(encoding="utf-8"))
+        changes["files"] = entry.files.model_copy(update={"list": listed})
+    tensors = zoo.load_weights(run) if entry.weights else {}
+    return zoo.bundle(entry.model_copy(update=changes), tensors, root)
+
+
+def _figure(path: Path) -> zoo.Figure:
+    found = json.loads(path.read_text(encoding="utf-8"))
+    ways, shots = found["ways"], found["shots"]
+    protocol = f"{found['protocol']}, {ways}-way {shots}-shot, n = {found['n']}"
+    accuracy = found["metrics"]["accuracy"]
+    return zoo.Figure(result=path.stem, metric="accuracy", value=accuracy, protocol=protocol)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the program; return its exit status."""
+    if not arguments:
+        print(__doc__, file=sys.stderr)
+        return 2
+    try:
+        card = bundle(Path(arguments[0]), [Path(a) for a in arguments[1:]])
+    except (HandfulError, OSError, KeyError) as error:
+        print(f"bundle: {error}", file=sys.stderr)
+        return 2
+    print(f"{card.name}: {card.bytes} bytes, {len(card.figures)} figures")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -79,7 +79,7 @@ def read_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     Raises
     ------
     InputError
-        No such recipe, or an override that names nothing in it.
+        No such recipe, one that is not whole, or an override that names nothing in it.
 
     Examples
     --------
@@ -95,7 +95,10 @@ def read_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
         text = (files("handful.training") / "recipes" / f"{name}.yaml").read_text("utf-8")
     else:
         raise InputError(f"no recipe {name!r}: there are {', '.join(recipes())}, or a .yaml file")
-    recipe: Recipe = yaml.safe_load(text)
+    recipe: Recipe = _yaml(text, name)
+    needed = ("name", "task", "validation", "card")
+    if not isinstance(recipe, dict) or not recipe.keys() >= set(needed):
+        raise InputError(f"{name}: is no recipe; it needs {', '.join(needed)}")
     for override in overrides:
         _override(recipe, override)
     return recipe
@@ -103,15 +106,25 @@ def read_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
 
 def _override(recipe: Recipe, override: str) -> None:
     key, equals, value = override.partition("=")
+    if not equals:
+        raise InputError(f"--set {override}: give key=value, as in loop.steps=1000")
     *path, last = key.split(".")
     place: Any = recipe
     for part in path:
-        place = place.get(part) if isinstance(place, dict) else None
-    if not equals or not isinstance(place, dict):
-        raise InputError(f"--set {override}: give key=value, as in loop.steps=1000")
+        place = place.get(part)
+        if not isinstance(place, dict):
+            raise InputError(f"--set {override}: the recipe has no {part!r} with keys of its own")
     if not path and last not in recipe:
         raise InputError(f"--set {override}: the recipe has no {last!r}, only {', '.join(recipe)}")
-    place[last] = yaml.safe_load(value)
+    place[last] = _yaml(value, f"--set {override}")
+
+
+def _yaml(text: str, source: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{source}: is no YAML ({reason})") from error
 
 
 def options(model: type[Options], recipe: Recipe) -> Options:
@@ -123,8 +136,8 @@ def options(model: type[Options], recipe: Recipe) -> Options:
         An option that is unknown or has a wrong value.
     """
     try:
-        return model(**recipe.get("options", {}))
+        return model.model_validate(recipe.get("options", {}))
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise InputError(f"recipe {recipe['name']}: options.{place}: {first['msg']}") from error
+        place = ".".join(map(str, ("options", *first["loc"])))
+        raise InputError(f"recipe {recipe['name']}: {place}: {first['msg']}") from error

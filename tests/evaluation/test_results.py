@@ -14,11 +14,11 @@ from handful.evaluation.protocols.omniglot import evaluate
 from handful.evaluation.published import omniglot_rows
 from handful.evaluation.results import (
     Result,
-    command_line,
     record,
     result_path,
     write_rows,
 )
+from handful.provenance import command_line
 
 RESULT = Result("lake", "m", "b", 4, {"accuracy": 0.5}, [], 1.23456, {"dataset": "omniglot"})
 

@@ -16,12 +16,12 @@ from handful.errors import InputError
 from handful.evaluation.protocols.omniglot import Protocol, Task, measure, prepare
 from handful.evaluation.results import (
     Result,
-    describe_device,
     record,
     result_path,
     write_record,
     write_rows,
 )
+from handful.provenance import describe_device
 
 evaluate = App(name="evaluate", help="Measure models by a protocol of the papers.")
 

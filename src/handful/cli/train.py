@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -45,4 +45,11 @@ def train(
         if error.name and error.name.split(".")[0] in {"lightning", "tensorboard"}:
             raise InputError("training needs the extra: pip install 'handful[train]'") from error
         raise
-    emit(answer, json, f"{answer['weights']}\nbest: {answer['best']}")
+    emit(answer, json, _text(answer))
+
+
+def _text(answer: dict[str, Any]) -> str:
+    best = answer["best"]
+    figures = "".join(f", {name} {value:.4f}" for name, value in best.get("metrics", {}).items())
+    at = f"step {best['step']}{figures}, {best['seconds']:.0f} s" if best else "calibrated"
+    return f"{answer['run']}: {at}"

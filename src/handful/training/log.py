@@ -92,3 +92,12 @@ def _cut(path: Path, step: int) -> None:
             rows = [r for r in csv.reader(file) if len(r) == 3 and r[0].isdigit()]
     with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([_HEADER, *(r for r in rows if int(r[0]) <= step)])
+
+
+def read_curve(run: Path) -> dict[str, list[list[float]]]:
+    """Return the curves of a run: by name, [step, value] in order."""
+    curves: dict[str, list[list[float]]] = {}
+    with (run / "metrics.csv").open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            curves.setdefault(row["name"], []).append([int(row["step"]), float(row["value"])])
+    return curves

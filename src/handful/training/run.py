@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import datetime
-import shlex
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 
 from handful import zoo
 from handful.errors import InputError
 from handful.files import write_json, write_text
+from handful.provenance import command_line, describe_device, provenance
+from handful.training.log import read_curve
 from handful.training.loop import LoopConfig, Task, train
 from handful.training.recipe import Finish, Recipe, Trained
 from handful.training.state import Position
@@ -34,15 +34,15 @@ def run_recipe(recipe: Recipe, root: Path, out: Path, resume: bool = False) -> d
     root : Path
         The folder of the training data.
     out : Path
-        The run's folder. At the end it is an entry of the zoo: ``weights.safetensors`` and
-        ``card.json``, besides the curves.
+        The run's folder. At the end it is an entry of the zoo, ``weights.safetensors`` and
+        ``card.json``, besides the curves and ``result.json``, which tells the run's whole story.
     resume : bool
         Go on with a run that was stopped.
 
     Returns
     -------
     dict
-        ``run``, ``best`` (step, monitored figures, cost) and ``weights``.
+        ``run``, ``best`` (step, figures on validation classes, cost) and ``weights``.
     """
     out.mkdir(parents=True, exist_ok=True)
     text = yaml.safe_dump(recipe, sort_keys=False)
@@ -54,8 +54,11 @@ def run_recipe(recipe: Recipe, root: Path, out: Path, resume: bool = False) -> d
     if task is not None and loop is not None:
         best = _best(train(task, loop, out, resume), loop)
     trained = finish()
-    entry = _write_entry(recipe, trained, root, out)
-    write_json(out / "best.json", {**best, "calibration": entry.calibration})
+    argv = ["train", recipe["name"], "--root", root.name, "--out", out.name]
+    entry = _write_entry(recipe, trained, command_line(argv), out)
+    if loop is not None:
+        origin = provenance(argv, loop.seed, describe_device("auto"))
+        write_json(out / "result.json", _result(recipe, loop, best, trained, out) | origin)
     return {"run": str(out), "best": best, "weights": entry.weights and str(out / entry.weights)}
 
 
@@ -77,21 +80,34 @@ def _best(position: Position, loop: LoopConfig) -> dict[str, Any]:
     last = loop.keep == "last"
     return {
         "step": position.step if last else position.best_step,
-        loop.monitor: position.metrics[loop.monitor] if last else position.best_value,
+        "metrics": position.metrics if last else {loop.monitor: position.best_value},
         "steps": position.step,
         "images": position.images,
         "seconds": round(position.seconds, 1),
         "precision": position.precision,
-        "threads": torch.get_num_threads(),
     }
 
 
-def _write_entry(recipe: Recipe, trained: Trained, root: Path, out: Path) -> zoo.Card:
-    command = ["handful", "train", recipe["name"], "--root", root.name, "--out", "RUN"]
+def _result(
+    recipe: Recipe, loop: LoopConfig, best: dict[str, Any], trained: Trained, out: Path
+) -> dict[str, Any]:
+    """Return the run as a result: what it reached, what it cost, and its whole curve."""
+    return {
+        "protocol": "training",
+        "model": recipe["name"],
+        "backbone": trained.backbone,
+        "n": len(trained.files),
+        **best,
+        "options": recipe.get("options", {}),
+        "curve": read_curve(out),
+    }
+
+
+def _write_entry(recipe: Recipe, trained: Trained, command: str, out: Path) -> zoo.Card:
     card = zoo.Card(
         name=recipe["name"],
         recipe=recipe["name"],
-        command=shlex.join(command),
+        command=command,
         seed=recipe.get("seed", 0),
         date=datetime.date.today().isoformat(),
         method=trained.method,

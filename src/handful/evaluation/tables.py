@@ -1,0 +1,132 @@
+"""Tables of a document, written from ``results/*.json``: ``python -m handful.evaluation.tables``.
+
+A document marks where a table stands by ``<!-- table: NAME -->`` and ``<!-- end -->``; what lies
+between is replaced, so no figure is ever typed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from handful.errors import InputError
+from handful.evaluation.published import omniglot_rows
+from handful.files import write_text
+
+Found = dict[str, Any]
+Rows = list[list[str]]
+
+_MARK = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_PROTOCOLS = ("within-alphabet", "random-character", "lake")
+
+
+def fill(text: str, results: Path) -> str:
+    """Replace every marked table of a document by one of what was measured.
+
+    Parameters
+    ----------
+    text : str
+        The document.
+    results : Path
+        The folder of the results.
+
+    Raises
+    ------
+    InputError
+        The document asks for a table that there is none of.
+    """
+    found = [json.loads(path.read_text("utf-8")) for path in sorted(results.glob("*.json"))]
+
+    def table(match: re.Match[str]) -> str:
+        if match[2] not in _TABLES:
+            raise InputError(f"no table {match[2]!r}: there are {', '.join(_TABLES)}")
+        return match[1] + _markdown(_TABLES[match[2]](found)) + match[3]
+
+    return _MARK.sub(table, text)
+
+
+def one_shot(found: Iterable[Found]) -> Rows:
+    """20-way one-shot accuracy on Omniglot: ours as measured, and the papers' rows."""
+    rows: dict[str, dict[str, str]] = {}
+    for result in _standard(found):
+        low, high = result["metrics"]["interval"]
+        cell = f"**{_percent(result['metrics']['accuracy'])}** ({_percent(low)}-{_percent(high)})"
+        rows.setdefault(f"`{result['model']}`", {})[result["protocol"]] = cell
+    for protocol in _PROTOCOLS:
+        for row in omniglot_rows(protocol, 20, 1):
+            name = f"{row['model']} (published)"
+            rows.setdefault(name, {})[protocol] = _percent(row["accuracy"])
+    heads = ["model", "within alphabet", "random characters", "official runs"]
+    return [heads, *([name, *(r.get(p, "") for p in _PROTOCOLS)] for name, r in rows.items())]
+
+
+def known_or_not(found: Iterable[Found]) -> Rows:
+    """Rejection of strangers and verification of pairs on Omniglot."""
+    rows = [["model", "protocol", "rejection AUROC", "accuracy", "same/different AUC", "accuracy"]]
+    for result in _standard(found):
+        rejected, verified = result["metrics"]["rejection"], result["metrics"]["verification"]
+        if rejected is None:
+            continue
+        figures = [rejected["auroc"], rejected["accuracy"], verified["auc"], verified["accuracy"]]
+        cells = ["" if figure is None else f"{figure:.3f}" for figure in figures]
+        rows.append([f"`{result['model']}`", result["protocol"], *cells])
+    return rows
+
+
+def training(found: Iterable[Found]) -> Rows:
+    """Cost of the training runs, and what they reached on validation alphabets."""
+    rows = [["recipe", "images", "minutes", "one-shot accuracy, validation"]]
+    for result in found:
+        if result.get("protocol") == "training":
+            minutes = f"{result['seconds'] / 60:.0f}"
+            share = _percent(result["metrics"]["one_shot"])
+            rows.append([f"`{result['model']}`", f"{result['images']:,}", minutes, share])
+    return rows
+
+
+def _standard(found: Iterable[Found]) -> list[Found]:
+    """Return the 20-way one-shot results on Omniglot, the best model of a protocol first."""
+    chosen = [
+        r
+        for r in found
+        if r.get("dataset") == "omniglot" and (r.get("ways"), r.get("shots")) == (20, 1)
+    ]
+    return sorted(
+        chosen, key=lambda r: (_PROTOCOLS.index(r["protocol"]), -r["metrics"]["accuracy"])
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}"
+
+
+def _markdown(rows: Rows) -> str:
+    heads, *body = rows
+    lines = [heads, ["---"] * len(heads), *body]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+_TABLES: dict[str, Callable[[Iterable[Found]], Rows]] = {
+    "one-shot": one_shot,
+    "known-or-not": known_or_not,
+    "training": training,
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Fill the tables of documents from the folder ``results``; return the exit status."""
+    if not arguments:
+        print("usage: python -m handful.evaluation.tables DOCUMENT.md ...", file=sys.stderr)
+        return 2
+    for name in arguments:
+        document = Path(name)
+        write_text(document, fill(document.read_text("utf-8"), Path("results")))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

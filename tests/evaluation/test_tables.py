@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from handful.errors import InputError
+from handful.evaluation.tables import fill
+
+
+def result(model: str, accuracy: float, protocol: str, **changes: Any) -> dict[str, Any]:
+    pair = {"auc": 0.9, "auroc": 0.8, "accuracy": None}
+    metrics = {"accuracy": accuracy, "interval": [accuracy - 0.01, accuracy + 0.01]}
+    metrics |= {"rejection": pair, "verification": pair}
+    return {
+        "protocol": protocol,
+        "dataset": "omniglot",
+        "ways": 20,
+        "shots": 1,
+        "model": model,
+        "metrics": metrics,
+    } | changes
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    found = [
+        result("worse", 0.5, "within-alphabet"),
+        result("better", 0.875, "within-alphabet"),
+        result("better", 0.9, "random-character"),
+        result("other-ways", 0.99, "within-alphabet", ways=5),
+    ]
+    for number, value in enumerate(found):
+        (tmp_path / f"{number}.json").write_text(json.dumps(value), encoding="utf-8")
+    return tmp_path
+
+
+def test_only_what_stands_between_the_marks_is_replaced(results: Path) -> None:
+    text = "before 99\n<!-- table: one-shot -->\nstale\n<!-- end -->\nafter\n"
+    filled = fill(text, results)
+    assert filled.startswith("before 99\n<!-- table: one-shot -->\n| model |")
+    assert filled.endswith("<!-- end -->\nafter\n")
+    assert "stale" not in filled
+    assert fill(filled, results) == filled
+
+
+def test_ours_and_published_figures_stand_under_their_protocol(results: Path) -> None:
+    filled = fill("<!-- table: one-shot -->\n<!-- end -->", results)
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in filled.splitlines()[3:-1]]
+    by_name = {row[0]: row[1:] for row in rows}
+    assert by_name["`better`"] == ["**87.5** (86.5-88.5)", "**90.0** (89.0-91.0)", ""]
+    assert list(by_name)[:2] == ["`better`", "`worse`"]
+    # what Lake et al. and Koch et al. report of the official runs
+    assert by_name["people (published)"] == ["", "", "95.5"]
+    assert by_name["Koch's Siamese network (published)"] == ["", "", "92.0"]
+    assert not any("other-ways" in name for name in by_name)
+
+
+def test_a_figure_that_was_not_measured_is_left_out(results: Path) -> None:
+    filled = fill("<!-- table: known-or-not -->\n<!-- end -->", results)
+    assert "| `worse` | within-alphabet | 0.800 |  | 0.900 |  |" in filled
+
+
+def test_an_unknown_table_is_refused(results: Path) -> None:
+    with pytest.raises(InputError, match="no table 'nothing'"):
+        fill("<!-- table: nothing -->\n<!-- end -->", results)

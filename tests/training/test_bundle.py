@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from handful import zoo
+from handful.files import sha256
+from handful.training.bundle import bundle, main
+
+
+def entry(run: Path, weights: bool = True) -> None:
+    card = zoo.Card(
+        name="tiny",
+        title="Tiny",
+        task="recognize",
+        method="prototypes",
+        backbone="drawing-net",
+        licence="Apache-2.0",
+        commercial_use=True,
+        data="none",
+        files=zoo.LearnedFrom(list="files.txt", count=3),
+        limits="all",
+    )
+    zoo.save_entry(run, card, {"w": torch.arange(3.0)} if weights else {})
+    (run / "files.txt").write_text("a/: 1.png 2.png\nb/: 1.png\n", encoding="utf-8")
+
+
+def test_the_card_quotes_the_results_and_the_files(tmp_path: Path) -> None:
+    run, root = tmp_path / "run", tmp_path / "zoo"
+    entry(run)
+    value = {"protocol": "lake", "ways": 20, "shots": 1, "n": 400, "metrics": {"accuracy": 0.5}}
+    result = tmp_path / "lake-omniglot-tiny.json"
+    result.write_text(json.dumps(value), encoding="utf-8")
+
+    card = bundle(run, [result], root)
+
+    stored = zoo.Card.model_validate_json((root / "cards" / "tiny.json").read_text("utf-8"))
+    assert stored == card
+    figure = stored.figures[0]
+    assert (figure.result, figure.value) == ("lake-omniglot-tiny", 0.5)
+    assert figure.protocol == "lake, 20-way 1-shot, n = 400"
+    assert stored.sha256 == sha256(root / "weights" / "tiny.safetensors")
+    assert stored.files is not None
+    assert (root / stored.files.list).read_text("utf-8") == "a/: 1.png 2.png\nb/: 1.png\n"
+
+
+def test_a_method_without_weights_gets_no_weights_file(tmp_path: Path) -> None:
+    entry(tmp_path / "run", weights=False)
+    card = bundle(tmp_path / "run", [], tmp_path / "zoo")
+    assert card.weights is None
+    assert not (tmp_path / "zoo" / "weights").exists()
+
+
+def test_no_entry_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tmp_path / "nothing")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not (tmp_path / "zoo").exists()

@@ -81,7 +81,7 @@ class KochMatcher:
     name : str
         The recipe it was trained by, such as ``koch-paper``.
     calibration : Calibration, optional
-        Fitted on validation classes; without it scores are the network's own sigmoid.
+        Fitted on validation classes; without it its scores only keep their order.
     device : str
         Where the tower runs.
     margin : float, optional

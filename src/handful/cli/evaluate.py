@@ -11,22 +11,15 @@ from cyclopts.validators import Number
 
 from handful import methods
 from handful.cli.common import Device, Json, emit, note
+from handful.cli.evaluate_folders import fewshot, retrieval
+from handful.cli.measuring import Count, Models, chosen_models, write_result
 from handful.data.episodes import Episodes
-from handful.errors import InputError
 from handful.evaluation.protocols.omniglot import Protocol, Task, measure, prepare
-from handful.evaluation.results import (
-    Result,
-    record,
-    result_path,
-    write_record,
-    write_rows,
-)
-from handful.provenance import describe_device
+from handful.evaluation.results import Result, write_rows
 
 evaluate = App(name="evaluate", help="Measure models by a protocol of the papers.")
-
-Count = Annotated[int, Parameter(validator=Number(gte=1))]
-Models = Annotated[list[str] | None, Parameter(consume_multiple=True, negative=())]
+evaluate.command(fewshot)
+evaluate.command(retrieval)
 
 
 @evaluate.command
@@ -56,7 +49,7 @@ def omniglot(
         lake: the official runs. within-alphabet: trials within one alphabet, support and query
         by two drawers. random-character: trials over all alphabets, which is easier.
     model
-        One or more models, or all; omniglot-small where none is given.
+        One or more models, or all (of those for drawings); omniglot-small where none is given.
     weights
         A weights file to use for the model.
     ways, shots, trials
@@ -70,7 +63,7 @@ def omniglot(
     out
         Write the result, with how it came about, into this .json file or into this folder.
     """
-    names = _models(model or ["omniglot-small"], weights, out)
+    names = chosen_models(model or ["omniglot-small"], "drawings", weights, out)
     matchers = [methods.load(name, weights, device) for name in names]
     task = _task(root, protocol, ways, shots, trials, seed, episodes_file)
     results = [measure(matcher, task) for matcher in matchers]
@@ -79,26 +72,12 @@ def omniglot(
     for name, result in zip(names, results, strict=True) if out is not None else ():
         argv = _command(root, name, weights, seed, episodes_file, result)
         detail = "" if _standard(result) else f"{task.episodes.ways}way-{task.episodes.shots}shot"
-        path = result_path(str(out), result, detail)
-        write_record(path, record(result, argv, seed, describe_device(device)))
-        note(f"wrote {path}")
+        write_result(Path(str(out)), result, argv, seed, device, detail)
     if json:
         values = [result.to_json() for result in results]
         emit(values[0] if len(values) == 1 and model != ["all"] else values, True, "")
     else:
         _print_table(results)
-
-
-def _models(asked: list[str], weights: Path | None, out: Path | None) -> list[str]:
-    names = []
-    for name in asked:
-        every = [n for n in methods.names() if n not in methods.KOCH]
-        names += every if name == "all" else [name]
-    if len(names) > 1 and weights is not None:
-        raise InputError(f"{weights}: weights belong to one model; give one --model with --weights")
-    if len(names) > 1 and out is not None and out.suffix == ".json":
-        raise InputError(f"{out}: several models need a folder; give --out DIR")
-    return names
 
 
 def _task(

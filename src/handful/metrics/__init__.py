@@ -1,6 +1,7 @@
 """Metrics: pure functions on arrays."""
 
 from handful.metrics.accuracy import accuracy, mean_interval, wilson_interval
+from handful.metrics.retrieval import Retrieval, inner_products, recall_at_k, retrieve
 from handful.metrics.verification import (
     auroc,
     balanced_accuracy,
@@ -9,11 +10,15 @@ from handful.metrics.verification import (
 )
 
 __all__ = [
+    "Retrieval",
     "accuracy",
     "auroc",
     "balanced_accuracy",
     "equal_error_rate",
+    "inner_products",
     "mean_interval",
+    "recall_at_k",
+    "retrieve",
     "roc_curve",
     "wilson_interval",
 ]

@@ -170,12 +170,16 @@ def _tiles(
         part = slice(*np.searchsorted(query, [start, start + step]))
         if part.start == part.stop:
             continue
-        scores = np.array(rows(slice(start, min(start + step, images))), copy=True)
-        scores = scores[query[part] - start]
-        scores[np.arange(len(scores)), query[part]] = 0
-        if scores.shape[1] != images or not np.isfinite(scores).all():
-            raise ValueError(f"scores {scores.shape}: finite, one for each of {images} images")
-        scores[np.arange(len(scores)), query[part]] = -np.inf
+        given = np.asarray(rows(slice(start, min(start + step, images))))
+        if given.shape != (min(step, images - start), images):
+            raise ValueError(f"scores {given.shape}: a row a query, one for each of {images}")
+        own = np.arange(part.stop - part.start), query[part]
+        # half precision and whole numbers have no room for what follows; indexing copies
+        scores = given[query[part] - start].astype(np.result_type(given, np.float32), copy=False)
+        scores[own] = 0
+        if not np.isfinite(scores).all():
+            raise ValueError("scores that are not finite have no order")
+        scores[own] = -np.inf
         yield part, scores
 
 

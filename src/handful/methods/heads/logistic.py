@@ -29,7 +29,8 @@ class Logistic:
     Parameters
     ----------
     c : float
-        C above: how much the examples count against the penalty, as in scikit-learn.
+        C above: how much the examples count against the penalty, as in scikit-learn. On photos
+        of validation classes accuracy is flat from 3 to 100.
     tolerance : float
         The largest entry of the gradient, over C, at which the solver stops.
     steps : int
@@ -49,7 +50,7 @@ class Logistic:
 
     name = "logistic"
 
-    def __init__(self, c: float = 1.0, tolerance: float = 1e-6, steps: int = 2000) -> None:
+    def __init__(self, c: float = 10.0, tolerance: float = 1e-6, steps: int = 2000) -> None:
         self.c = c
         self.tolerance = tolerance
         self.steps = steps

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -50,8 +51,10 @@ def fewshot(
     ----------
     root
         A folder with one sub-folder of images for each class.
-    ways, shots
-        Classes in a support, and examples of each.
+    ways
+        Classes in a support.
+    shots
+        Examples of each.
     queries
         Queries of each class at most; as many as it has.
     episodes
@@ -69,8 +72,10 @@ def fewshot(
         That role; test where none is given.
     size
         The side to which the model resizes a photo, in pixels.
-    weights, backbone_weights
-        Files of weights to use for the model, and for the network that it stands on.
+    weights
+        A weights file to use for the model.
+    backbone_weights
+        A weights file to use for the network that the model stands on.
     per_episode
         Write the accuracy of every episode into this .csv file.
     out
@@ -78,6 +83,7 @@ def fewshot(
     """
     command = _Command("fewshot", root, seed, classes_file, role, size, weights, backbone_weights)
     options = {"ways": ways, "shots": shots, "queries": queries, "episodes": episodes, "head": head}
+    options["seed"] = seed
     folder = command.folder(ways)
 
     def measure(matcher: Matcher) -> Result:
@@ -119,8 +125,10 @@ def retrieval(
         That role; test where none is given.
     size
         The side to which the model resizes a photo, in pixels.
-    weights, backbone_weights
-        Files of weights to use for the model, and for the network that it stands on.
+    weights
+        A weights file to use for the model.
+    backbone_weights
+        A weights file to use for the network that the model stands on.
     per_episode
         Write what every query found into this .csv file.
     out
@@ -142,26 +150,24 @@ def retrieval(
     _answer(results, model, json, f"Retrieval, {_size_of(results)}", [head_row, *rows])
 
 
+@dataclass(frozen=True)
 class _Command:
     """The options that both commands share, and what is done with them."""
 
-    def __init__(
-        self,
-        protocol: str,
-        root: Path,
-        seed: int,
-        classes_file: Path | None,
-        role: str | None,
-        size: int | None,
-        weights: Path | None,
-        backbone_weights: Path | None,
-    ) -> None:
-        if role is not None and classes_file is None:
-            raise InputError(f"role {role}: give --classes-file too, which says what has this role")
-        self.protocol, self.root, self.seed = protocol, root, seed
-        self.classes_file, self.weights = classes_file, weights
-        self.role = role or ("test" if classes_file else None)
-        self.loading = {"size": size, "backbone_weights": backbone_weights}
+    protocol: str
+    root: Path
+    seed: int
+    classes_file: Path | None
+    role: str | None
+    size: int | None
+    weights: Path | None
+    backbone_weights: Path | None
+
+    def __post_init__(self) -> None:
+        if self.classes_file is None and self.role is not None:
+            raise InputError(f"role {self.role}: give --classes-file too, which says what has it")
+        if self.classes_file is not None and self.role is None:
+            object.__setattr__(self, "role", "test")
 
     def folder(self, min_classes: int) -> ClassFolders:
         """Return the images to measure on."""
@@ -182,17 +188,14 @@ class _Command:
     ) -> list[Result]:
         """Measure every model, and write what was asked for."""
         names = chosen_models(model or ["handful-base"], "photos", self.weights, out)
-        given = {key: value for key, value in self.loading.items() if value is not None}
-        shared = {"role": self.role, "size": self.loading["size"]}
-        shared = {key: value for key, value in shared.items() if value is not None}
+        loading = _given(size=self.size, backbone_weights=self.backbone_weights)
         results = []
         for name in names:
-            result = measure(methods.load(name, self.weights, device, **given))
-            result.settings.update(shared)
+            result = measure(methods.load(name, self.weights, device, **loading))
+            result.settings.update(_given(role=self.role, size=self.size))
             results.append(result)
         for name, result in zip(names, results, strict=True) if out is not None else ():
-            size = self.loading["size"]
-            detail = [*parts, self.role or "", f"{size}px" if size else ""]
+            detail = [*parts, self.role or "", f"{self.size}px" if self.size else ""]
             argv = self._argv(name, options)
             kept = "-".join(part for part in detail if part)
             write_result(Path(str(out)), result, argv, self.seed, device, kept)
@@ -202,20 +205,22 @@ class _Command:
 
     def _argv(self, name: str, options: dict[str, Any]) -> list[str]:
         """Return the arguments that measure one model again."""
-        given: dict[str, Any] = {
-            "root": self.root,
-            "classes-file": self.classes_file,
-            "role": self.role,
-            "model": name,
-            "weights": self.weights,
-            "backbone-weights": self.loading["backbone_weights"],
-            "size": self.loading["size"],
+        given = _given(
+            root=self.root,
+            classes_file=self.classes_file,
+            role=self.role,
+            model=name,
+            weights=self.weights,
+            backbone_weights=self.backbone_weights,
+            size=self.size,
             **options,
-        }
-        if self.protocol == "fewshot":
-            given["seed"] = self.seed
-        words = [(f"--{key}", str(value)) for key, value in given.items() if value is not None]
+        )
+        words = [(f"--{key.replace('_', '-')}", str(value)) for key, value in given.items()]
         return ["evaluate", self.protocol, *(word for pair in words for word in pair)]
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    return {key: value for key, value in options.items() if value is not None}
 
 
 def _answer(

@@ -1,0 +1,199 @@
+"""From a name to a method that is ready to use."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from handful import zoo
+from handful.errors import InputError
+from handful.methods.calibration import Calibration
+from handful.methods.matcher import Matcher
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+KOCH = ("koch-paper", "koch-slides", "koch-warm")
+"""Recipes of Koch's network: too large to bundle, so their weights are given as a file."""
+
+PHOTO_SIZE = 160
+"""Side to which photos are brought where nobody says otherwise, in pixels."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a builder needs to know: the name, its card and tensors if any, device, photo size."""
+
+    name: str
+    entry: zoo.Card | None
+    tensors: dict[str, Tensor]
+    device: str
+    size: int
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """The calibration of the card."""
+        stored = self.entry.calibration if self.entry else None
+        return Calibration(**stored) if stored else None
+
+
+def names() -> list[str]:
+    """Return the names that :func:`load` takes, but for directories and METHOD:BACKBONE."""
+    return [*zoo.cards(), *KOCH]
+
+
+def load(
+    name: str | os.PathLike[str],
+    weights: str | os.PathLike[str] | None = None,
+    device: str = "auto",
+    size: int | None = None,
+    backbone_weights: str | os.PathLike[str] | None = None,
+) -> Matcher:
+    """Build a method and load its weights.
+
+    Parameters
+    ----------
+    name : str or path-like
+        A name of the zoo, a recipe of Koch's network, a directory that ``handful train`` wrote,
+        or ``prototypes:BACKBONE`` with any network of :func:`handful.backbones.build`.
+    weights : path-like, optional
+        A weights file to use in the place of the name's own; a ``card.json`` beside it says how
+        to read its scores.
+    device : str
+        ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ...
+    size : int, optional
+        Side to which photos are brought, in pixels; methods for drawings have their own.
+    backbone_weights : path-like, optional
+        A weights file of the backbone; without it the library that the network comes from
+        downloads its own.
+
+    Returns
+    -------
+    Matcher
+        Ready to encode and compare.
+
+    Raises
+    ------
+    InputError
+        No such name, or weights that are missing or belong to another network.
+
+    Examples
+    --------
+    >>> load("nearest-neighbour").name
+    'nearest-neighbour'
+    """
+    device, size = _device(device), size or PHOTO_SIZE
+    method, colon, backbone = str(name).partition(":")
+    if colon and not Path(name).exists():
+        if method != "prototypes":
+            raise InputError(f"{name}: METHOD:BACKBONE takes the method prototypes, not {method!r}")
+        return _on_backbone(backbone, str(name), device, size, backbone_weights)
+    if weights is not None:
+        folder = Path(weights).parent
+        entry = zoo.card(folder) if zoo.is_entry(folder) else None
+        kind = entry.method if entry else _method_of(str(name))
+        tensors = zoo.load_weights(weights)
+        return _BUILDERS[kind](Request(str(name), entry, tensors, device, size))
+    if str(name) in KOCH and not zoo.is_entry(name):
+        raise InputError(
+            f"{name}: its weights are not bundled; make them with `handful train {name} --root"
+            " OMNIGLOT --out RUN` and give --weights RUN/weights.safetensors"
+        )
+    entry = zoo.card(name)
+    tensors = zoo.load_weights(name) if entry.weights else {}
+    return _BUILDERS[entry.method](Request(entry.name, entry, tensors, device, size))
+
+
+def _method_of(name: str) -> str:
+    return "koch_siamese" if name in KOCH else zoo.card(name).method
+
+
+def _device(device: str) -> str:
+    if device != "auto":
+        return device
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _nearest_neighbour(request: Request) -> Matcher:
+    from handful.methods.baselines.nearest_neighbour import NearestNeighbour
+
+    return NearestNeighbour(calibration=request.calibration)
+
+
+def _hausdorff(request: Request) -> Matcher:
+    from handful.methods.baselines.hausdorff import ModifiedHausdorff
+
+    return ModifiedHausdorff(calibration=request.calibration)
+
+
+def _colour_histogram(request: Request) -> Matcher:
+    from handful.methods.baselines.colour_histogram import ColourHistogram
+
+    return ColourHistogram()
+
+
+def _koch(request: Request) -> Matcher:
+    from handful.methods.koch_siamese import KochMatcher, KochSiamese
+
+    network = KochSiamese(bias="beta" in request.tensors)
+    _fill(network, request)
+    margin = request.entry.input.get("margin") if request.entry else None
+    return KochMatcher(network, request.name, request.calibration, request.device, margin)
+
+
+def _prototypes(request: Request) -> Matcher:
+    from handful.methods.prototypes import Prototypes
+
+    if request.entry is not None and request.entry.backbone != "drawing-net":
+        from handful.backbones.handful_base import photo_embedder
+
+        return Prototypes(
+            photo_embedder(request.size, request.device), request.name, request.calibration
+        )
+    from handful.backbones.drawing import DrawingNet, drawing_embedder
+
+    config = dict(request.entry.input) if request.entry else {}
+    network = DrawingNet(**config.get("network", {}))
+    _fill(network, request)
+    embedder = drawing_embedder(network, config.get("margin"), request.device)
+    return Prototypes(embedder, request.name, request.calibration)
+
+
+def _on_backbone(
+    backbone: str,
+    name: str,
+    device: str,
+    size: int,
+    weights: str | os.PathLike[str] | None,
+) -> Matcher:
+    from handful.backbones import build
+    from handful.backbones.photos import photo_embedder_of
+    from handful.methods.prototypes import Prototypes
+
+    network = build(backbone).load(weights)
+    return Prototypes(photo_embedder_of(network, size, device), name)
+
+
+def _fill(network: nn.Module, request: Request) -> None:
+    """Load weights, half precision as float32; another network's are refused."""
+    try:
+        network.load_state_dict({key: value.float() for key, value in request.tensors.items()})
+    except RuntimeError as error:
+        first = str(error).splitlines()[-1].strip()
+        raise InputError(
+            f"{request.name}: these weights belong to another network ({first})"
+        ) from error
+
+
+_BUILDERS: dict[str, Callable[[Request], Matcher]] = {
+    "colour_histogram": _colour_histogram,
+    "hausdorff": _hausdorff,
+    "koch_siamese": _koch,
+    "nearest_neighbour": _nearest_neighbour,
+    "prototypes": _prototypes,
+}

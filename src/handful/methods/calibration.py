@@ -124,7 +124,7 @@ def _threshold(accept: Tensor, refuse: Tensor) -> float:
     """Return the cut with most right answers, `accept` and `refuse` weighted equally."""
     yes, no = _sorted(accept), _sorted(refuse)
     cuts = np.unique(np.r_[yes, no])
-    middle = np.r_[cuts[0], (cuts[1:] + cuts[:-1]) / 2, cuts[-1]]
+    middle = np.r_[cuts[0], (cuts[1:] + cuts[:-1]) / 2]
     kept = 1 - np.searchsorted(yes, middle, side="left") / len(yes)
     dropped = np.searchsorted(no, middle, side="left") / len(no)
     gain = kept + dropped

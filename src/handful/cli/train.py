@@ -17,8 +17,10 @@ def train(
     *,
     root: Path,
     out: Path,
-    overrides: Annotated[list[str] | None, Parameter(name="--set", consume_multiple=True)] = None,
-    resume: bool = False,
+    overrides: Annotated[
+        list[str] | None, Parameter(name="--set", consume_multiple=True, negative=())
+    ] = None,
+    resume: Annotated[bool, Parameter(negative=())] = False,
     json: Json = False,
 ) -> None:
     """Train a model by a recipe; stop it whenever you like and go on with --resume.

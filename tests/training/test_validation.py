@@ -91,7 +91,8 @@ def test_calibration_asks_about_its_own_character_or_leaves_it_out(
     same, different, known, truth, unknown = given
     assert (same >= 1000).all()
     assert (different < 1000).all()
-    assert known.shape == unknown.shape == (480, 12)
+    assert known.shape == (480, 12)
+    assert unknown.shape == (960, 12)
     assert truth.tolist() == [*range(12)] * 40
 
     names = runs.character[:, 0]
@@ -108,6 +109,10 @@ def test_calibration_asks_about_its_own_character_or_leaves_it_out(
             assert torch.equal(unknown[row].isinf(), own)
             shown = ~own
             assert torch.equal(unknown[row, shown], known[row, shown])
+            # the other half of the strangers: the next run's queries, never one of this support
+            stranger = names[(run + 1) % 40, way]
+            assert (unknown[480 + row] < 1000).all()
+            assert torch.equal(unknown[480 + row].isinf(), names[run] == stranger)
             row += 1
     assert len(same) == pairs
     assert len(same) + len(different) == 40 * 12 * 12

@@ -57,7 +57,8 @@ class Runs:
     def calibration(self, features: Tensor, compare: Compare) -> Calibration:
         """Fit the calibration of a method on these runs.
 
-        A query is unknown to a run when its own character is taken out of the support.
+        Half of the unknown queries are of the support's alphabet, their own character taken out
+        of it; half are the next run's, which mostly come from elsewhere.
         """
         same, different, known, truth, unknown = [], [], [], [], []
         for scores, alike in self._scores(features, compare):
@@ -69,10 +70,18 @@ class Runs:
             known.append(scores.masked_fill(alike & ~own, -torch.inf))
             truth.append(rows)
             unknown.append(scores.masked_fill(alike, -torch.inf))
+        for scores, alike in self._scores(features, compare, ahead=1):
+            unknown.append(scores.masked_fill(alike, -torch.inf))
         return fit_calibration(*(torch.cat(x) for x in (same, different, known, truth, unknown)))
 
-    def _scores(self, features: Tensor, compare: Compare) -> list[tuple[Tensor, Tensor]]:
+    def _scores(
+        self, features: Tensor, compare: Compare, ahead: int = 0
+    ) -> list[tuple[Tensor, Tensor]]:
+        """Score each run's support against the queries of the run `ahead`, and say which match."""
+        queries, asked = features[:, 1].roll(-ahead, 0), self.character[:, 1].roll(-ahead, 0)
         return [
-            (compare(run[1], run[0]).float(), names[1][:, None] == names[0][None])
-            for run, names in zip(features, self.character, strict=True)
+            (compare(query, support).float(), name[:, None] == known[None])
+            for query, support, name, known in zip(
+                queries, features[:, 0], asked, self.character[:, 0], strict=True
+            )
         ]

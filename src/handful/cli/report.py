@@ -19,6 +19,7 @@ from handful.evaluation.protocols.omniglot import ways_curve
 from handful.evaluation.scoring import encode, episode_scores
 from handful.files import write_json
 from handful.methods import Matcher
+from handful.provenance import describe_device, provenance
 from handful.report.omniglot import COLOURS, draw_training, draw_trial, draw_ways
 
 report = App(name="report", help="Draw the figures of a protocol.")
@@ -76,7 +77,10 @@ def omniglot(
     title = f"One-shot recognition within alphabets, {trials:,} trials"
     draw_ways(out / "ways.png", curves, title)
     figures = [{key: _plain(value) for key, value in asdict(c).items()} for c in curves]
-    write_json(out / "ways.json", {"trials": trials, "seed": seed, "curves": figures})
+    argv = ["report", "omniglot", "--root", str(root), "--out", str(out), "--model", *names[:-1]]
+    origin = provenance(argv, seed, describe_device(device))
+    value = {"protocol": "ways", "trials": trials, "curves": figures}
+    write_json(out / "ways.json", value | origin)
     drawn = [out / "trial.png", out / "ways.png"]
     if run:
         files = {folder.resolve().name: folder / "metrics.csv" for folder in run}

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import avg_pool2d, conv2d
 
-from handful.backbones.drawing import DrawingNet, drawing_embedder
+from handful.backbones.drawing import DrawingNet, ResidualBlock, drawing_embedder
 from handful.images import ink
 from handful.training.recipe import read_recipe
 
@@ -23,6 +24,27 @@ def test_any_side(size: int) -> None:
 def test_another_side_than_its_own_is_refused() -> None:
     with pytest.raises(RuntimeError):
         DrawingNet(56, **SMALL)(torch.zeros(2, 1, 72, 72))
+
+
+def test_a_block_adds_two_convolutions_to_its_shortcut() -> None:
+    torch.manual_seed(3)
+    x = torch.randn(2, 4, 6, 6, dtype=torch.float64)
+    fresh = 1 / np.sqrt(1 + 1e-5)  # a new batch norm in evaluation
+    for outputs, stride in ((4, 1), (5, 2)):
+        block = ResidualBlock(4, outputs, stride).double().eval()
+        torch.nn.init.constant_(block.second_norm.weight, 0.7)
+        inner = (fresh * conv2d(x, block.first.weight, None, stride, 1)).clamp_min(0)
+        inner = 0.7 * fresh * conv2d(inner, block.second.weight, None, 1, 1)
+        shortcut = x
+        if stride == 2:
+            shortcut = fresh * conv2d(avg_pool2d(x, 2), block.shortcut[1].weight)
+        with torch.no_grad():
+            torch.testing.assert_close(block(x), (inner + shortcut).clamp_min(0))
+
+
+def test_a_new_block_of_equal_width_is_the_identity() -> None:
+    x = torch.rand(2, 4, 6, 6)
+    torch.testing.assert_close(ResidualBlock(4, 4, 1).eval()(x), x)
 
 
 def test_the_vector_is_the_sum_of_the_weighted_positions() -> None:

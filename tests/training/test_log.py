@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from handful.training.log import RunLog
+from handful.training.log import RunLog, read_curve
 from handful.training.state import Position
 
 HEADER = "step,name,value"
@@ -51,3 +51,8 @@ def test_progress_goes_to_stderr_alone(tmp_path: Path, capsys: pytest.CaptureFix
     output = capsys.readouterr()
     assert output.out == ""
     assert "loss 0.2500 one_shot 0.7500" in output.err
+
+
+def test_the_curve_reads_back(tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").write_text(f"{HEADER}\n2,loss,1.5\n2,fit,-1e-05\n4,loss,2.5\n")
+    assert read_curve(tmp_path) == {"loss": [[2, 1.5], [4, 2.5]], "fit": [[2, -1e-5]]}

@@ -62,6 +62,16 @@ def test_answer_and_files(trained: dict[str, Any]) -> None:
     assert not [*run.glob(".*")]
 
 
+def test_the_result_tells_the_whole_story(trained: dict[str, Any], background_root: Path) -> None:
+    result = json.loads((Path(trained["run"]) / "result.json").read_text())
+    assert (result["protocol"], result["model"], result["n"]) == ("training", "omniglot-small", 48)
+    assert result["options"]["batch"] == 16
+    assert [step for step, _ in result["curve"]["one_shot"]] == [2, 4, 6]
+    assert result["curve"]["one_shot"][-1][1] == trained["best"]["metrics"]["one_shot"]
+    assert {"command", "seed", "versions", "date", "device"} <= set(result)
+    assert str(background_root) not in json.dumps(result)
+
+
 def test_card(trained: dict[str, Any], background_root: Path) -> None:
     run = Path(trained["run"])
     card = zoo.card(run)

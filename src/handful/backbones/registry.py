@@ -1,0 +1,43 @@
+"""Backbones by name."""
+
+from __future__ import annotations
+
+from handful.backbones.features import FeatureMaps
+from handful.errors import InputError
+
+
+def build(name: str, **options: object) -> FeatureMaps:
+    """Build a backbone with random weights; `FeatureMaps.load` gives it its own.
+
+    Parameters
+    ----------
+    name : str
+        ``handful-base``, ``torchvision:NAME``, ``timm:NAME``; a plain name is torchvision's.
+    **options : object
+        Of the class that is built: `HandfulBase`, `TorchvisionBackbone`, `TimmBackbone`.
+
+    Raises
+    ------
+    InputError
+        No such network.
+
+    Examples
+    --------
+    >>> build("resnet18").name
+    'torchvision:resnet18'
+    """
+    # both libraries take seconds to import
+    library, _, architecture = name.rpartition(":")
+    if name == "handful-base":
+        from handful.backbones.handful_base import HandfulBase
+
+        return HandfulBase(**options)  # type: ignore[arg-type]
+    if library == "timm":
+        from handful.backbones.timm_backbone import TimmBackbone
+
+        return TimmBackbone(architecture, **options)  # type: ignore[arg-type]
+    if library in {"", "torchvision"}:
+        from handful.backbones.torchvision_backbone import TorchvisionBackbone
+
+        return TorchvisionBackbone(architecture, **options)  # type: ignore[arg-type]
+    raise InputError(f"backbone {name!r}: is handful-base, torchvision:NAME or timm:NAME")

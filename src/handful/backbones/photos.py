@@ -1,0 +1,107 @@
+"""From a decoded photo to the input of a backbone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handful.backbones.embedder import Image, NetworkEmbedder
+from handful.backbones.features import Embedding, FeatureMaps
+from handful.errors import InputError
+from handful.images import center_crop, resize, resize_short
+
+Fit = Literal["squash", "crop"]
+
+# more at once is slower on a CPU: maps of early layers leave the cache
+BATCH = 16
+
+
+def preparation(
+    backbone: FeatureMaps, size: int = 160, fit: Fit = "squash"
+) -> Callable[[Image], NDArray[np.float32]]:
+    """Return what turns a decoded photo into the input of a backbone.
+
+    Parameters
+    ----------
+    backbone : FeatureMaps
+        Says how pixels are normalised.
+    size : int
+        Side of the square in pixels.
+    fit : {"squash", "crop"}
+        ``squash`` resizes both sides, which keeps everything in sight; ``crop`` resizes the
+        short side and cuts the middle square, which keeps proportions.
+
+    Returns
+    -------
+    callable
+        (H, W, 3) or (H, W) uint8 -> (3, size, size) float32.
+
+    Raises
+    ------
+    InputError
+        The backbone takes another size alone, or no such fit.
+
+    Notes
+    -----
+    On classes held back from every test the two are alike at 160 to 224 pixels: the cut square
+    is better where objects stand in the middle, as in Caltech-101, and worse where they do not.
+    Squashing never loses what a person pointed the camera at, so it is the default.
+
+    Examples
+    --------
+    >>> from handful.backbones.handful_base import HandfulBase
+    >>> prepare = preparation(HandfulBase(), size=64)
+    >>> prepare(np.zeros((90, 120, 3), np.uint8)).shape
+    (3, 64, 64)
+    """
+    if backbone.fixed_size not in (None, size):
+        raise InputError(
+            f"{backbone.name}: takes photos of {backbone.fixed_size} pixels, not {size}"
+        )
+    if size < 32:
+        raise InputError(f"a size of {size} pixels is too small: give 32 or more")
+    if fit not in get_args(Fit):
+        raise InputError(f"fit {fit!r}: is one of {', '.join(get_args(Fit))}")
+    mean = np.array(backbone.mean, np.float32) * 255
+    factor = 1 / (np.array(backbone.std, np.float32) * 255)
+
+    def prepare(image: Image) -> NDArray[np.float32]:
+        if image.ndim == 2:
+            image = np.repeat(image[..., None], 3, axis=2)
+        square = (
+            resize(image, (size, size))
+            if fit == "squash"
+            else center_crop(resize_short(image, size), (size, size))
+        )
+        planes = ((square - mean) * factor).transpose(2, 0, 1)
+        return np.ascontiguousarray(planes, np.float32)
+
+    return prepare
+
+
+def photo_embedder_of(
+    backbone: FeatureMaps, size: int = 160, device: str = "cpu", fit: Fit = "squash"
+) -> NetworkEmbedder:
+    """Embed decoded photos by any backbone.
+
+    Parameters
+    ----------
+    backbone : FeatureMaps
+        With its weights loaded; a network of a fixed size is given that size.
+    size : int
+        Side of the network's input in pixels.
+    device : str
+        Where it runs.
+    fit : {"squash", "crop"}
+        See `preparation`.
+
+    Returns
+    -------
+    NetworkEmbedder
+        Gives unit vectors (N, features).
+    """
+    prepare = preparation(backbone, backbone.fixed_size or size, fit)
+    return NetworkEmbedder(Embedding(backbone), prepare, backbone.name, device, BATCH)

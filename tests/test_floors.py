@@ -33,7 +33,7 @@ def test_a_violation_is_found(tmp_path: Path) -> None:
     for module in ("backbones", "metrics", "data", "zoo", "images"):
         (package / module).mkdir()
         (package / module / "__init__.py").touch()
-    for module in ("__init__", "recognize", "answers", "files", "errors"):
+    for module in ("__init__", "recognize", "answers", "files", "provenance", "errors"):
         (package / f"{module}.py").touch()
     assert lint(tmp_path).returncode == 0
     (package / "files.py").write_text("from handful.images import nothing\n")

@@ -56,7 +56,9 @@ def test_recognize_answers_each_query(capsys: pytest.CaptureFixture[str], tmp_pa
         *("recognize", "--support", SUPPORT, "--query", *QUERIES[:3], *NEAREST, "--out", str(out)),
     )
     assert (answer["model"], answer["backbone"]) == ("nearest-neighbour", "none")
-    assert answer["threshold"] is None
+    calibration = zoo.card("nearest-neighbour").calibration
+    assert calibration is not None
+    assert answer["threshold"] == calibration["reject"]
     assert answer["skipped"] == []
     assert [row["image"] for row in answer["results"]] == QUERIES[:3]
     for row in answer["results"]:
@@ -192,7 +194,7 @@ def test_demo(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         (["recognize", "--support", SUPPORT, "--query", QUERIES[0], "--reject", "2"], "[0, 1]"),
         (["recognize", "--support", SUPPORT, "--query", SUPPORT, "--colour", "3"], "--colour"),
         (["verify", QUERIES[0]], "parameter B requires an argument"),
-        (["verify", QUERIES[0], QUERIES[1], *NEAREST], "never calibrated"),
+        (["verify", *QUERIES[:2], "--model", "handful-base"], "never calibrated"),
         (["recognise"], "did you mean recognize?"),
         (["xyz"], "there are demo, recognize"),
         (["demo"], "--out"),

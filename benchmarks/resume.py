@@ -140,7 +140,8 @@ def finish(process: subprocess.Popen[bytes]) -> None:
     """Wait for a training that has to end well."""
     _, errors = process.communicate()
     if process.returncode:
-        raise SystemExit(errors.decode(errors="replace"))
+        text = errors.decode(errors="replace")
+        raise SystemExit(f"a training ended with {process.returncode}:\n{text}")
 
 
 def command(options: argparse.Namespace) -> str:

@@ -1,1 +1,1 @@
-"""TODO-DOC."""
+"""What is trained: one file a kind of recipe, each with a function `build`."""

@@ -81,6 +81,10 @@ def but_time(position: Position) -> dict[str, object]:
     return asdict(replace(position, seconds=0.0))
 
 
+def _killed(*_: object) -> None:
+    raise Killed
+
+
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 @pytest.mark.parametrize("average", [0.0, 0.9])
 def test_killed_at_three_random_steps_ends_like_one_never_killed(
@@ -167,11 +171,18 @@ def test_the_curve_holds_the_mean_loss_and_every_figure(tmp_path: Path) -> None:
     assert (position.step, position.images) == (23, 23 * 8)
 
 
-def test_tensorboard_shows_the_same_curve_after_a_resume(tmp_path: Path) -> None:
+def test_tensorboard_shows_the_same_curve_after_a_resume(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     with pytest.raises(Killed):
         train(Line(die_at=12), CONFIG, tmp_path)
+    monkeypatch.setattr(loop, "save_state", _killed)
+    with pytest.raises(Killed):
+        train(Line(), CONFIG, tmp_path, resume=True)
+    monkeypatch.undo()
+    # step 15 was shown already, its state was not saved
     train(Line(), CONFIG, tmp_path, resume=True)
     board = EventAccumulator(str(tmp_path / "tensorboard"))
     board.Reload()

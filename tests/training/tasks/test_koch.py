@@ -121,7 +121,7 @@ def test_all_pairs_weigh_same_and_different_alike(drawn: list[Tensor]) -> None:
         character, drawer = drawn
         assert len(character) == 24
         h = trained.network.tower(trained.training.pixels(character, drawer)).double().numpy()
-    alpha, beta = trained.network.alpha.detach().double().numpy(), float(trained.network.beta)
+    alpha, beta = trained.network.alpha.detach().double().numpy(), trained.network.beta.item()
     same, different = [], []
     for i in range(24):
         for j in range(i):

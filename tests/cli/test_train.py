@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +79,20 @@ def test_set_may_be_given_again_and_again(
     line = capsys.readouterr().out
     assert line.startswith(f"{tmp_path / 'run'}: step 2, one_shot ")
     assert line.count("\n") == 1
+
+
+def test_the_card_tells_the_whole_command(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    assert main(train(root, run, "--set", *TINY, "seed=7")) == 0
+    for file in ("card.json", "result.json"):
+        found = json.loads((run / file).read_text(encoding="utf-8"))
+        assert found["seed"] == 7
+        words = shlex.split(found["command"])
+        assert words[:3] == ["handful", "train", "omniglot-small"]
+        given = [word for flag, word in pairwise(words) if flag == "--set"]
+        assert given == [*TINY, "seed=7"]
 
 
 def test_refusals(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -85,11 +85,42 @@ def test_a_weights_file_is_read_by_the_card_beside_it(run: Path) -> None:
     assert by_file.calibration == by_folder.calibration
 
 
-def test_changed_weights_are_refused(run: Path) -> None:
+@pytest.mark.parametrize("by_file", [False, True])
+def test_changed_weights_are_refused(run: Path, by_file: bool) -> None:
     file = run / "weights.safetensors"
     file.write_bytes(file.read_bytes()[:-1] + b"\x07")
     with pytest.raises(InputError, match="SHA-256") as error:
-        methods.load(run)
+        methods.load("own", file) if by_file else methods.load(run)
+    one_line(error)
+
+
+@pytest.mark.parametrize("name", ["nearest-neighbour", "omniglot-small", "koch-warm"])
+def test_weights_of_another_name_are_refused(run: Path, name: str) -> None:
+    with pytest.raises(InputError, match=f"holds 'own', not '{name}'") as error:
+        methods.load(name, run / "weights.safetensors")
+    one_line(error)
+
+
+def test_bundled_weights_copied_elsewhere_are_the_bundled_model(tmp_path: Path) -> None:
+    copied = tmp_path / "copied.safetensors"
+    copied.write_bytes(zoo.weights("omniglot-small").read_bytes())
+    bundled = methods.load("omniglot-small", device="cpu")
+    found = methods.load("omniglot-small", copied, device="cpu")
+    assert torch.equal(found.encode(pages()), bundled.encode(pages()))
+    assert found.calibration == bundled.calibration is not None
+
+
+def test_other_weights_have_no_calibration(tmp_path: Path) -> None:
+    tensors = zoo.load_weights("omniglot-small")
+    zoo.save_entry(tmp_path, card(), {k: v * 0.5 for k, v in tensors.items()})
+    (tmp_path / "card.json").unlink()
+    found = methods.load("omniglot-small", tmp_path / "weights.safetensors", device="cpu")
+    assert found.calibration is None
+
+
+def test_a_method_without_weights_takes_none(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nearest-neighbour takes no weights") as error:
+        methods.load("nearest-neighbour", tmp_path / "any.safetensors")
     one_line(error)
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from handful import zoo
+from handful.errors import InputError
 from handful.files import sha256
 from handful.training.bundle import bundle, main
 
@@ -28,12 +29,28 @@ def entry(run: Path, weights: bool = True) -> None:
     (run / "files.txt").write_text("a/: 1.png 2.png\nb/: 1.png\n", encoding="utf-8")
 
 
+def measured(folder: Path, **fields: object) -> Path:
+    value = {"protocol": "lake", "ways": 20, "shots": 1, "n": 400, "metrics": {"accuracy": 0.5}}
+    result = folder / "lake-omniglot-tiny.json"
+    result.write_text(json.dumps({"model": "tiny"} | value | fields), encoding="utf-8")
+    return result
+
+
+@pytest.mark.parametrize("fields", [{"sha256": "0" * 64}, {"model": "other"}, {}])
+def test_a_result_of_other_weights_is_refused(tmp_path: Path, fields: dict[str, object]) -> None:
+    run, root = tmp_path / "run", tmp_path / "zoo"
+    entry(run)
+    digest = sha256(run / "weights.safetensors")
+    given = fields if "sha256" in fields or not fields else fields | {"sha256": digest}
+    with pytest.raises(InputError, match="measure again"):
+        bundle(run, [measured(tmp_path, **given)], root)
+    assert not root.exists()
+
+
 def test_the_card_quotes_the_results_and_the_files(tmp_path: Path) -> None:
     run, root = tmp_path / "run", tmp_path / "zoo"
     entry(run)
-    value = {"protocol": "lake", "ways": 20, "shots": 1, "n": 400, "metrics": {"accuracy": 0.5}}
-    result = tmp_path / "lake-omniglot-tiny.json"
-    result.write_text(json.dumps(value), encoding="utf-8")
+    result = measured(tmp_path, sha256=sha256(run / "weights.safetensors"))
 
     card = bundle(run, [result], root)
 

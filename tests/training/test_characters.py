@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -55,6 +56,18 @@ def test_an_unknown_alphabet_is_refused(background_root: Path) -> None:
         load_background(background_root, 21, ["Abra", "Zebra"])
 
 
+def test_validation_must_leave_something(background_root: Path) -> None:
+    with pytest.raises(InputError, match="none is left to train on"):
+        load_background(background_root, 21, ["Abra", "Bebra", "Cebra", "Debra"])
+
+
+def test_a_missing_drawing_is_named(background_root: Path, tmp_path: Path) -> None:
+    copied = shutil.copytree(background_root, tmp_path / "copy")
+    (copied / "images_background/Bebra/character03/0003_02.png").unlink()
+    with pytest.raises(InputError, match="Bebra/character03 lacks a drawing"):
+        load_background(copied, 21, ["Abra"])
+
+
 def test_rivals_are_of_one_alphabet_by_two_drawers(characters: Characters) -> None:
     character, drawer = rivals(characters, 300, 5, seeded())
     assert character.shape == drawer.shape == (300, 2, 5)
@@ -75,6 +88,14 @@ def test_an_alphabet_of_too_few_characters_repeats_them_evenly(characters: Chara
         counts = Counter(row)
         assert {*counts} == {*range(5)}
         assert {*counts.values()} == {2, 3}
+
+
+def test_a_repeated_character_is_drawn_by_others(characters: Characters) -> None:
+    character, drawer = rivals(characters, 100, 12, seeded())
+    for names, hands in zip(character.flatten(1).tolist(), drawer.flatten(1).tolist(), strict=True):
+        drawn = [*zip(names, hands, strict=True)]
+        # six hands draw each of five characters twice by two: none is left for another time
+        assert len({*drawn}) == len(drawn)
 
 
 def test_an_alphabet_comes_as_often_as_it_has_characters(characters: Characters) -> None:

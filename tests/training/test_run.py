@@ -168,6 +168,19 @@ def test_another_recipe_does_not_go_on_with_a_run(
         "options.bach=16",
         "task=cooking",
         "validation=[Zebra]",
+        "validation=[]",
+        "validation=3",
+        "validation=[Abra, Bebra, Cebra, Debra]",
+        "name=Own Model",
+        "card.colour=red",
+        "card={}",
+        "card=3",
+        "options.batch=20",
+        "options.warmup=0",
+        "options.warmup=1",
+        "options.turns=3",
+        "options.hand={tremble: 1}",
+        "options.network={sise: 12}",
     ],
 )
 def test_a_recipe_that_cannot_be_is_one_line(
@@ -176,6 +189,25 @@ def test_a_recipe_that_cannot_be_is_one_line(
     with pytest.raises(InputError) as error:
         run_recipe(tiny(change), background_root, tmp_path / "run")
     assert "\n" not in str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_task_that_trains_needs_a_loop(background_root: Path, tmp_path: Path) -> None:
+    recipe = tiny()
+    del recipe["loop"]
+    with pytest.raises(InputError, match="needs a loop"):
+        run_recipe(recipe, background_root, tmp_path)
+
+
+def test_a_folder_with_a_run_stays_as_it_is(
+    trained: dict[str, Any], background_root: Path, tmp_path: Path
+) -> None:
+    run = Path(trained["run"])
+    before = {path: sha256(path) for path in run.rglob("*") if path.is_file()}
+    for recipe in (tiny("options.rate=0.1"), read_recipe("nearest-neighbour", TINY[:1])):
+        with pytest.raises(InputError, match="add --resume or name a new --out"):
+            run_recipe(recipe, background_root, run)
+    assert {path: sha256(path) for path in run.rglob("*") if path.is_file()} == before
 
 
 def test_a_folder_that_holds_no_omniglot(tmp_path: Path) -> None:

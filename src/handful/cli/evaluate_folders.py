@@ -198,7 +198,7 @@ class _Command:
             detail = [*parts, self.role or "", f"{self.size}px" if self.size else ""]
             argv = self._argv(name, options)
             kept = "-".join(part for part in detail if part)
-            write_result(Path(str(out)), result, argv, self.seed, device, kept)
+            write_result(Path(str(out)), result, argv, self.seed, device, kept, self.weights)
         if per_episode is not None:
             write_rows(per_episode, results)
         return results

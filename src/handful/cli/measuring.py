@@ -13,6 +13,7 @@ from handful import methods, zoo
 from handful.cli.common import note
 from handful.errors import InputError
 from handful.evaluation.results import Result, record, result_path, write_record
+from handful.files import sha256
 from handful.provenance import describe_device
 
 Count = Annotated[int, Parameter(validator=Number(gte=1))]
@@ -48,9 +49,16 @@ def chosen_models(
 
 
 def write_result(
-    out: Path, result: Result, argv: Sequence[str], seed: int, device: str, detail: str = ""
+    out: Path,
+    result: Result,
+    argv: Sequence[str],
+    seed: int,
+    device: str,
+    detail: str = "",
+    weights: Path | None = None,
 ) -> None:
     """Write a result with how it came about, and say where."""
     path = result_path(str(out), result, detail)
-    write_record(path, record(result, argv, seed, describe_device(device)))
+    digest = zoo.digest(result.model) if weights is None else sha256(weights)
+    write_record(path, record(result, argv, seed, describe_device(device), digest))
     note(f"wrote {path}")

@@ -42,7 +42,9 @@ def train(
         from handful.training.recipe import read_recipe
         from handful.training.run import run_recipe
 
-        answer = run_recipe(read_recipe(recipe, overrides or ()), root, out, resume)
+        changes = overrides or []
+        asked = [recipe, *(word for change in changes for word in ("--set", change))]
+        answer = run_recipe(read_recipe(recipe, changes), root, out, resume, asked)
     except ModuleNotFoundError as error:
         if error.name and error.name.split(".")[0] in {"lightning", "tensorboard"}:
             raise InputError("training needs the extra: pip install 'handful[train]'") from error

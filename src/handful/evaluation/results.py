@@ -62,7 +62,9 @@ class Result:
         }
 
 
-def record(result: Result, argv: Sequence[str], seed: int, device: str) -> dict[str, Any]:
+def record(
+    result: Result, argv: Sequence[str], seed: int, device: str, sha256: str | None = None
+) -> dict[str, Any]:
     """Return a result with how it came about, for a file that others quote.
 
     Parameters
@@ -76,9 +78,12 @@ def record(result: Result, argv: Sequence[str], seed: int, device: str) -> dict[
         What the episodes were drawn from.
     device : str
         Where the model ran.
+    sha256 : str, optional
+        Digest of the weights that were measured.
     """
     return {
         **result.to_json(),
+        "sha256": sha256,
         **provenance(argv, seed, device),
     }
 

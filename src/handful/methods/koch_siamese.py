@@ -61,7 +61,8 @@ class KochSiamese(nn.Module):
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
         """Return the logits (N,) of pairs of ink (N, 1, 105, 105); larger is more alike."""
         a, b = self.tower(torch.cat([first, second])).float().chunk(2)
-        return self._shift((a - b).abs() @ self.alpha)
+        # a product and a sum, not a matrix product: mixed precision would round alpha
+        return self._shift(((a - b).abs() * self.alpha).sum(1))
 
     def all_pairs(self, query: Tensor, support: Tensor) -> Tensor:
         """Return the logits (Q, S) of features (Q, 4096) against features (S, 4096)."""

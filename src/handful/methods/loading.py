@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from handful import zoo
 from handful.errors import InputError
+from handful.files import sha256
 from handful.methods.calibration import Calibration
 from handful.methods.matcher import Matcher
 
@@ -60,8 +61,8 @@ def load(
         A name of the zoo, a recipe of Koch's network, a directory that ``handful train`` wrote,
         or ``prototypes:BACKBONE`` with any network of :func:`handful.backbones.build`.
     weights : path-like, optional
-        A weights file to use in the place of the name's own; a ``card.json`` beside it says how
-        to read its scores.
+        A weights file to use in the place of the name's own. The ``card.json`` beside it must be
+        of that name and hold the file's digest; it says how to read the scores.
     device : str
         ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ...
     size : int, optional
@@ -78,7 +79,7 @@ def load(
     Raises
     ------
     InputError
-        No such name, or weights that are missing or belong to another network.
+        No such name, or weights that are missing, changed or of another model.
 
     Examples
     --------
@@ -92,9 +93,8 @@ def load(
             raise InputError(f"{name}: METHOD:BACKBONE takes the method prototypes, not {method!r}")
         return _on_backbone(backbone, str(name), device, size, backbone_weights)
     if weights is not None:
-        folder = Path(weights).parent
-        entry = zoo.card(folder) if zoo.is_entry(folder) else None
-        kind = entry.method if entry else _method_of(str(name))
+        entry = _card_of(Path(weights), str(name))
+        kind = entry.method if entry else "koch_siamese"
         tensors = zoo.load_weights(weights)
         return _BUILDERS[kind](Request(str(name), entry, tensors, device, size))
     if str(name) in KOCH and not zoo.is_entry(name):
@@ -107,8 +107,25 @@ def load(
     return _BUILDERS[entry.method](Request(entry.name, entry, tensors, device, size))
 
 
-def _method_of(name: str) -> str:
-    return "koch_siamese" if name in KOCH else zoo.card(name).method
+def _card_of(file: Path, name: str) -> zoo.Card | None:
+    """Return the card of a weights file: the one beside it, or that of the name.
+
+    A file without a card of its own takes the name's, and its calibration only if it is the very
+    file that was calibrated. None: one of Koch's recipes, whose network needs no card.
+    """
+    beside = zoo.card(file.parent) if zoo.is_entry(file.parent) else None
+    if beside is not None and beside.weights == file.name:
+        if beside.name != name:
+            raise InputError(f"{file}: holds {beside.name!r}, not {name!r}: --model {beside.name}")
+        zoo.weights(file.parent)
+        return beside
+    if name in KOCH:
+        return None
+    entry = zoo.card(name)
+    if entry.weights is None:
+        raise InputError(f"{file}: {name} takes no weights, it learned nothing")
+    same = file.is_file() and sha256(file) == entry.sha256
+    return entry if same else entry.model_copy(update={"calibration": None})
 
 
 def _device(device: str) -> str:

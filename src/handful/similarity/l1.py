@@ -82,9 +82,11 @@ class _WeightedL1(Function):
         ctx.save_for_backward(query, support, weight)
         ctx.tile = tile
         out = query.new_empty(query.shape[0], query.shape[1], support.shape[1])
-        for b, q, s in _tiles(query, support, tile):
-            gap = query[b, q, None] - support[b, None, s]
-            out[b, q, s] = gap.abs_() @ weight
+        # mixed precision would round the weights, and with them the order of close scores
+        with torch.autocast(query.device.type, enabled=False):
+            for b, q, s in _tiles(query, support, tile):
+                gap = query[b, q, None] - support[b, None, s]
+                out[b, q, s] = gap.abs_() @ weight
         return out
 
     @staticmethod

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from handful import zoo
-from handful.errors import HandfulError
+from handful.errors import HandfulError, InputError
 from handful.files import write_text
 from handful.training.run import FILES
 
@@ -24,8 +24,8 @@ def bundle(run: Path, results: Sequence[Path], root: Path = zoo.BUNDLED) -> zoo.
     run : Path
         What ``handful train`` wrote.
     results : sequence of Path
-        Files that ``handful evaluate --out`` wrote for this model; its card quotes their
-        accuracy.
+        Files that ``handful evaluate --out`` wrote for this model and these weights; its card
+        quotes their accuracy.
     root : Path
         The zoo's folder.
 
@@ -35,7 +35,7 @@ def bundle(run: Path, results: Sequence[Path], root: Path = zoo.BUNDLED) -> zoo.
         As it was written.
     """
     entry = zoo.card(run)
-    changes: dict[str, object] = {"figures": tuple(map(_figure, results))}
+    changes: dict[str, object] = {"figures": tuple(_figure(path, entry) for path in results)}
     if entry.files is not None:
         listed = f"files/{entry.name}.txt"
         write_text(root / listed, (run / FILES).read_text(encoding="utf-8"))
@@ -44,8 +44,14 @@ def bundle(run: Path, results: Sequence[Path], root: Path = zoo.BUNDLED) -> zoo.
     return zoo.bundle(entry.model_copy(update=changes), tensors, root)
 
 
-def _figure(path: Path) -> zoo.Figure:
+def _figure(path: Path, entry: zoo.Card) -> zoo.Figure:
     found = json.loads(path.read_text(encoding="utf-8"))
+    measured = {"model": found["model"], "sha256": found.get("sha256")}
+    if measured != {"model": entry.name, "sha256": entry.sha256}:
+        raise InputError(
+            f"{path}: was measured on {measured['model']} with weights {measured['sha256']}, not on"
+            f" {entry.name} with {entry.sha256}: measure again"
+        )
     ways, shots = found["ways"], found["shots"]
     protocol = f"{found['protocol']}, {ways}-way {shots}-shot, n = {found['n']}"
     accuracy = found["metrics"]["accuracy"]

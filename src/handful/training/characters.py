@@ -82,19 +82,34 @@ def load_background(
     Raises
     ------
     InputError
-        If an alphabet of `validation` is not in the set.
+        If an alphabet of `validation` is not in the set, if it leaves nothing to train on, or if a
+        character lacks a drawing.
     """
     whole = read_omniglot(root, "background")
     if unknown := sorted(set(validation) - set(whole.alphabets)):
         raise InputError(f"{root}: no alphabet {unknown[0]!r} in the background set")
-    drawings = [ink(image, size, margin) for image in whole.images]
-    reduced = np.stack([(drawing * 255).round().astype(np.uint8) for drawing in drawings])
+    if not set(whole.alphabets) - set(validation):
+        raise InputError(f"{root}: all its alphabets are for validation, none is left to train on")
+    if (lacking := np.argwhere(whole.table < 0)).size:
+        there = Path(whole.paths[whole.table[lacking[0][0]].max()]).parent
+        raise InputError(f"{root}: {there} lacks a drawing that other characters have: get it anew")
+    reduced = np.stack([_eight_bits(ink(image, size, margin)) for image in whole.images])
     alphabet = whole.alphabet[whole.table[:, 0]]
     held = np.isin(np.array(whole.alphabets)[alphabet], list(validation))
     parts = [(whole.table[rows], alphabet[rows]) for rows in (~held, held)]
     characters = [Characters(reduced[table], of) for table, of in parts]
     files = [[whole.paths[i] for i in table.flat] for table, _ in parts]
     return Background(characters[0], characters[1], files[0], files[1])
+
+
+def _eight_bits(drawing: NDArray[np.float32]) -> NDArray[np.uint8]:
+    return (drawing * 255).round().astype(np.uint8)
+
+
+def whole_groups(batch: int, members: int, needed: bool = True) -> None:
+    """Raise ValueError if `needed` and a batch does not fall into groups of :func:`rivals`."""
+    if needed and batch % (2 * members):
+        raise ValueError(f"batch {batch} is no multiple of 2 x members = {2 * members}")
 
 
 def rivals(
@@ -109,7 +124,7 @@ def rivals(
     groups : int
         Groups; an alphabet comes as often as it has characters.
     members : int
-        Characters of a group; an alphabet with fewer repeats some.
+        Characters of a group; an alphabet with fewer repeats some, by other drawers.
     generator : torch.Generator
         Where chance comes from.
 
@@ -117,6 +132,7 @@ def rivals(
     -------
     tuple of Tensor
         Character and drawer, each (groups, 2, members): row 0 by one drawer, row 1 by another.
+        No drawing comes twice while there are drawers enough.
     """
     which, drawer = [], []
     weights = torch.ones(len(characters))
@@ -125,7 +141,9 @@ def rivals(
         pool = torch.from_numpy(np.flatnonzero(characters.alphabet == alphabet))
         order = torch.randperm(len(pool), generator=generator)
         chosen = pool[order.repeat(-(-members // len(pool)))[:members]]
-        two = torch.randperm(characters.drawers, generator=generator)[:2]
+        hands = torch.randperm(characters.drawers, generator=generator)
+        # a character's second time is by two drawers of its own, and so on
+        time = torch.arange(members) // len(pool)
         which.append(chosen.expand(2, -1))
-        drawer.append(two[:, None].expand(-1, members))
+        drawer.append(hands[torch.stack([2 * time, 2 * time + 1]) % len(hands)])
     return torch.stack(which), torch.stack(drawer)

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
+from pydantic import ConfigDict
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample, interpolate, max_pool2d
 
@@ -57,6 +59,8 @@ class Hand:
     thickness : float
         Factor on the change of the strokes' thickness; 0 leaves it as it is.
     """
+
+    __pydantic_config__: ClassVar = ConfigDict(extra="forbid")
 
     rotate: float = 12.0
     shear: float = 0.3

@@ -101,6 +101,9 @@ def read_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
         raise InputError(f"{name}: is no recipe; it needs {', '.join(needed)}")
     for override in overrides:
         _override(recipe, override)
+    held = recipe["validation"]
+    if not isinstance(held, list) or not held or not all(isinstance(x, str) for x in held):
+        raise InputError(f"{name}: validation is {held!r}, not a list of names of classes")
     return recipe
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import ValidationError
 
 from handful import zoo
 from handful.errors import InputError
@@ -16,7 +18,7 @@ from handful.provenance import command_line, describe_device, provenance
 from handful.training.log import read_curve
 from handful.training.loop import LoopConfig, Task, train
 from handful.training.recipe import Finish, Recipe, Trained
-from handful.training.state import Position
+from handful.training.state import Position, holds_run
 
 TASKS = ("calibration", "drawing-embedding", "koch")
 """The files of :mod:`handful.training.tasks`, one a kind of recipe."""
@@ -24,7 +26,9 @@ TASKS = ("calibration", "drawing-embedding", "koch")
 FILES = "files.txt"
 
 
-def run_recipe(recipe: Recipe, root: Path, out: Path, resume: bool = False) -> dict[str, Any]:
+def run_recipe(
+    recipe: Recipe, root: Path, out: Path, resume: bool = False, asked: Sequence[str] = ()
+) -> dict[str, Any]:
     """Train by a recipe.
 
     Parameters
@@ -38,23 +42,33 @@ def run_recipe(recipe: Recipe, root: Path, out: Path, resume: bool = False) -> d
         ``card.json``, besides the curves and ``result.json``, which tells the run's whole story.
     resume : bool
         Go on with a run that was stopped.
+    asked : sequence of str
+        How the recipe was asked for, its name and every ``--set``, for the card; by default its
+        name.
 
     Returns
     -------
     dict
         ``run``, ``best`` (step, figures on validation classes, cost) and ``weights``.
+
+    Raises
+    ------
+    InputError
+        A recipe with a wrong setting, or a folder that holds another run; found out before
+        anything is written.
     """
-    out.mkdir(parents=True, exist_ok=True)
     text = yaml.safe_dump(recipe, sort_keys=False)
-    _same_recipe(out / "recipe.yaml", text, resume)
+    _accept(out, text, resume)
     loop = _loop_config(recipe)
+    _card(recipe)
     task, finish = _build(recipe, loop, root)
+    out.mkdir(parents=True, exist_ok=True)
     write_text(out / "recipe.yaml", text)
     best: dict[str, Any] = {}
     if task is not None and loop is not None:
         best = _best(train(task, loop, out, resume), loop)
     trained = finish()
-    argv = ["train", recipe["name"], "--root", root.name, "--out", out.name]
+    argv = ["train", *(asked or [recipe["name"]]), "--root", str(root), "--out", str(out)]
     entry = _write_entry(recipe, trained, command_line(argv), out)
     if loop is not None:
         origin = provenance(argv, loop.seed, describe_device("auto"))
@@ -62,7 +76,11 @@ def run_recipe(recipe: Recipe, root: Path, out: Path, resume: bool = False) -> d
     return {"run": str(out), "best": best, "weights": entry.weights and str(out / entry.weights)}
 
 
-def _same_recipe(path: Path, text: str, resume: bool) -> None:
+def _accept(out: Path, text: str, resume: bool) -> None:
+    """Refuse a folder that holds another run, or a model already."""
+    if not resume and (holds_run(out) or zoo.is_entry(out)):
+        raise InputError(f"{out}: holds a run already; add --resume or name a new --out folder")
+    path = out / "recipe.yaml"
     if resume and path.exists() and path.read_text(encoding="utf-8") != text:
         raise InputError(f"{path}: the run was begun with another recipe or --set; give the same")
 
@@ -104,11 +122,9 @@ def _result(
 
 
 def _write_entry(recipe: Recipe, trained: Trained, command: str, out: Path) -> zoo.Card:
-    card = zoo.Card(
-        name=recipe["name"],
-        recipe=recipe["name"],
+    card = _card(
+        recipe,
         command=command,
-        seed=recipe.get("seed", 0),
         date=datetime.date.today().isoformat(),
         method=trained.method,
         backbone=trained.backbone,
@@ -116,10 +132,25 @@ def _write_entry(recipe: Recipe, trained: Trained, command: str, out: Path) -> z
         calibration=trained.calibration.to_dict(),
         input=trained.input,
         files=zoo.LearnedFrom(list=FILES, count=len(trained.files)),
-        **recipe["card"],
     )
     write_text(out / FILES, _by_folder(trained.files))
     return zoo.save_entry(out, card, trained.tensors)
+
+
+def _card(recipe: Recipe, **facts: Any) -> zoo.Card:
+    """Return the recipe's card; without `facts`, only to see that it will be one."""
+    name = recipe["name"]
+    facts = {"method": "", "backbone": "", **facts}
+    try:
+        return zoo.Card(
+            name=name, recipe=name, seed=recipe.get("seed", 0), **facts, **recipe["card"]
+        )
+    except (ValidationError, TypeError) as error:
+        if not isinstance(error, ValidationError):
+            raise InputError(f"recipe {name}: card: {error}") from error
+        first = error.errors()[0]
+        place = ".".join(map(str, ("card", *first["loc"])))
+        raise InputError(f"recipe {name}: {place}: {first['msg']}") from error
 
 
 def _by_folder(paths: list[str]) -> str:
@@ -140,6 +171,8 @@ def _build(recipe: Recipe, loop: LoopConfig | None, root: Path) -> tuple[Task | 
     kind = recipe.get("task")
     if kind not in TASKS:
         raise InputError(f"recipe {recipe.get('name')}: task {kind!r} is not one of {[*TASKS]}")
+    if loop is None and kind != "calibration":
+        raise InputError(f"recipe {recipe['name']}: task {kind} needs a loop with steps")
     module = import_module(f"handful.training.tasks.{kind.replace('-', '_')}")
     built: tuple[Task | None, Finish] = module.build(recipe, loop, root)
     return built

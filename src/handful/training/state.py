@@ -63,6 +63,11 @@ def save_state(run: Path, position: Position, tensors: dict[str, Tensor]) -> Non
             old.unlink()
 
 
+def holds_run(run: Path) -> bool:
+    """Say whether a folder holds the state of a run."""
+    return (run / "state.json").exists()
+
+
 def load_state(run: Path) -> tuple[Position, dict[str, Tensor]] | None:
     """Read the newest whole state of a run, or None where it has none yet.
 

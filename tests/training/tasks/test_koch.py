@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from scipy.stats import chisquare
 from torch import Tensor, nn
 
@@ -209,3 +210,29 @@ def test_validation_is_the_accuracy_of_its_runs() -> None:
             total += len(names)
     assert figures == {"one_shot": right / total}
     assert total == 40
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"pairs": "all", "batch": 40, "members": 16}, "batch 40 is no multiple of 2 x members"),
+        ({"rates": [1e-3] * 5}, "rates needs one number, or one for each of 6 layers"),
+        ({"decay": []}, "decay needs one number"),
+        ({"rates": [-1.0]}, "greater than or equal to 0"),
+        ({"warmup": -1}, "greater than or equal to 0"),
+        ({"batch": 0}, "greater than or equal to 2"),
+    ],
+)
+def test_wrong_settings_are_refused(options: dict[str, object], match: str) -> None:
+    with pytest.raises(ValidationError, match=match):
+        KochOptions.model_validate(options)
+
+
+def test_mixed_precision_leaves_alpha_exact() -> None:
+    trained = task(pairs="all", batch=32, members=8)
+    features = torch.rand(9, 5)
+    exact = trained.network.all_pairs(features, features)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = trained.network.all_pairs(features, features)
+        assert (features @ features.T).dtype == torch.bfloat16
+    assert torch.equal(exact, mixed)

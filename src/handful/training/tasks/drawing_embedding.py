@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim import AdamW, Optimizer
 
 from handful.backbones.drawing import DrawingNet
 from handful.similarity import cosine
-from handful.training.characters import Characters, load_background, rivals
+from handful.training.characters import Characters, load_background, rivals, whole_groups
 from handful.training.distort import Hand, quarter_turns
 from handful.training.loop import LoopConfig
 from handful.training.naming import Naming
@@ -35,10 +36,11 @@ class DrawingEmbeddingOptions(BaseModel):
     batch : int
         Images of a step.
     members : int
-        Rivals, characters of one alphabet, that are told apart together.
+        Rivals, characters of one alphabet, that are told apart together; `batch` is a multiple of
+        twice as many.
     turns : int
-        4: quarter turns of a character are characters of their own; 8: mirrored ones too.
-    hand : dict
+        4: quarter turns of a character are characters of their own; 8: mirrored ones too; 1: none.
+    hand : Hand
         Spread of the distortions, see :class:`handful.training.distort.Hand`.
     rate, decay : float
         Peak rate and weight decay of AdamW.
@@ -55,18 +57,27 @@ class DrawingEmbeddingOptions(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     network: dict[str, Any] = {}
-    margin: float = 0.25
-    batch: int = 256
-    members: int = 16
-    turns: int = 4
-    hand: dict[str, Any] = {}
-    rate: float = 4e-3
-    decay: float = 0.02
-    warmup: float = 0.05
-    scale: float = 16.0
-    rivalry: float = 1.0
-    temperature: float = 0.1
-    validation_trials: int = 4000
+    margin: float = Field(0.25, ge=0)
+    batch: int = Field(256, ge=2)
+    members: int = Field(16, ge=2)
+    turns: Literal[1, 4, 8] = 4
+    hand: Hand = Hand()
+    rate: float = Field(4e-3, gt=0)
+    decay: float = Field(0.02, ge=0)
+    warmup: float = Field(0.05, gt=0, lt=1)
+    scale: float = Field(16.0, gt=0)
+    rivalry: float = Field(1.0, ge=0)
+    temperature: float = Field(0.1, gt=0)
+    validation_trials: int = Field(4000, ge=1)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        whole_groups(self.batch, self.members)
+        try:
+            signature(DrawingNet).bind(**self.network)
+        except TypeError as error:
+            raise ValueError(f"network: {error}") from error
+        return self
 
 
 class _Trained(nn.Module):
@@ -113,7 +124,7 @@ class DrawingEmbeddingTask:
         naming = Naming(network.features, len(training) * options.turns, options.scale)
         self.network = network
         self.model: nn.Module = _Trained(network, naming)
-        self.hand = Hand(**options.hand)
+        self.hand = options.hand
         self.batch_size = options.batch
         self.runs = Runs.draw(validation, options.validation_trials, 20, seed=0)
 

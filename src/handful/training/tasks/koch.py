@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 from torch.optim import SGD, Adam, Optimizer
 
 from handful.backbones.koch import Init, unit_variance_
 from handful.methods.koch_siamese import KochSiamese
-from handful.training.characters import Characters, load_background, rivals
+from handful.similarity import weighted_l1
+from handful.training.characters import Characters, load_background, rivals, whole_groups
 from handful.training.distort import koch_affine
 from handful.training.loop import LoopConfig
 from handful.training.naming import Naming
@@ -23,6 +24,8 @@ from handful.training.validation import Runs
 
 # the order of the layers, for rates and L2: four convolutions, the dense layer, alpha
 LAYERS = 6
+
+Amount = Annotated[float, Field(ge=0)]
 
 
 class KochOptions(BaseModel):
@@ -38,7 +41,8 @@ class KochOptions(BaseModel):
     batch : int
         Pairs (balanced), or images (all), of a step.
     members : int
-        Characters of one alphabet that are drawn together (all pairs).
+        Characters of one alphabet that are drawn together, each twice (all pairs); `batch` is a
+        multiple of twice as many.
     distort : bool
         Whether every image is distorted as in the paper.
     optimizer : {"sgd", "adam"}
@@ -67,20 +71,28 @@ class KochOptions(BaseModel):
     init: Init = "paper"
     bias: bool = True
     pairs: Literal["balanced", "all"] = "balanced"
-    batch: int = 128
-    members: int = 16
+    batch: int = Field(128, ge=2)
+    members: int = Field(16, ge=2)
     distort: bool = True
     optimizer: Literal["sgd", "adam"] = "sgd"
-    rates: list[float] = [1e-2]
-    decay: list[float] = [0.0]
-    momentum: tuple[float, float] = (0.5, 0.9)
-    epoch: int = 0
-    epoch_factor: float = 0.99
-    warmup: int = 0
+    rates: list[Amount] = [1e-2]
+    decay: list[Amount] = [0.0]
+    momentum: tuple[Amount, Amount] = (0.5, 0.9)
+    epoch: int = Field(0, ge=0)
+    epoch_factor: float = Field(0.99, gt=0, le=1)
+    warmup: int = Field(0, ge=0)
     cosine: bool = False
-    margin: float | None = None
-    naming: float = 0.0
-    validation_trials: int = 320
+    margin: Amount | None = None
+    naming: Amount = 0.0
+    validation_trials: int = Field(320, ge=1)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        whole_groups(self.batch, self.members, needed=self.pairs == "all")
+        for name in ("rates", "decay"):
+            if len(getattr(self, name)) not in (1, LAYERS):
+                raise ValueError(f"{name} needs one number, or one for each of {LAYERS} layers")
+        return self
 
 
 class _Trained(nn.Module):
@@ -183,7 +195,7 @@ class KochTask:
     def _all_pairs(self, generator: torch.Generator) -> Tensor:
         model, o = self.model, self.options
         assert isinstance(model, _Trained)
-        groups = max(1, o.batch // (2 * o.members))
+        groups = o.batch // (2 * o.members)
         character, drawer = rivals(self.training, groups, o.members, generator)
         name = character.flatten()
         pixels = self._pixels(name, drawer.flatten(), generator)
@@ -214,9 +226,9 @@ class KochTask:
         assert isinstance(model, _Trained)
         network = model.network.eval()
         features = self.encode_runs(network, self.runs)
-        compare = network.cpu().all_pairs if network.alpha.is_cuda else network.all_pairs
-        with torch.no_grad():
-            return {"one_shot": self.runs.accuracy(features, compare)}
+        alpha = network.alpha.detach().cpu()
+        # the bias beta moves all scores alike: the best stays the best
+        return {"one_shot": self.runs.accuracy(features, lambda q, s: weighted_l1(q, s, alpha))}
 
 
 def _each(values: list[float]) -> list[float]:

@@ -1,4 +1,4 @@
-"""What the verbs answer: frozen values that know how to become JSON and CSV.
+"""What recognition answers.
 
 An answer holds plain Python values only, so it outlives the model that gave it.
 """

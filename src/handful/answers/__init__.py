@@ -1,0 +1,8 @@
+"""What the verbs answer: frozen values that know how to become JSON and CSV.
+
+An answer holds plain Python values and arrays only, so it outlives the model that gave it.
+"""
+
+from handful.answers.labels import Label, Labels, SupportCheck, Suspect, Verification
+
+__all__ = ["Label", "Labels", "SupportCheck", "Suspect", "Verification"]

@@ -1,0 +1,5 @@
+"""Annotations as people and published sets keep them: masks, COCO, LabelMe, PASCAL VOC."""
+
+from handful.data.annotations.mask import OBJECT, VALUE_VOID, class_mask, mask_values
+
+__all__ = ["OBJECT", "VALUE_VOID", "class_mask", "mask_values"]

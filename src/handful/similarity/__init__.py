@@ -1,6 +1,15 @@
 """Features x features -> scores: pure functions, differentiable, with bounded memory."""
 
 from handful.similarity.cosine import cosine
+from handful.similarity.dense_cosine import dense_cosine
 from handful.similarity.l1 import weighted_l1
+from handful.similarity.prototype import foreground, masked_mean, prototype_similarity
 
-__all__ = ["cosine", "weighted_l1"]
+__all__ = [
+    "cosine",
+    "dense_cosine",
+    "foreground",
+    "masked_mean",
+    "prototype_similarity",
+    "weighted_l1",
+]

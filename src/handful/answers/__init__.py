@@ -3,6 +3,16 @@
 An answer holds plain Python values and arrays only, so it outlives the model that gave it.
 """
 
+from handful.answers.explanation import AttentionMap, Evidence, Explanation
 from handful.answers.labels import Label, Labels, SupportCheck, Suspect, Verification
 
-__all__ = ["Label", "Labels", "SupportCheck", "Suspect", "Verification"]
+__all__ = [
+    "AttentionMap",
+    "Evidence",
+    "Explanation",
+    "Label",
+    "Labels",
+    "SupportCheck",
+    "Suspect",
+    "Verification",
+]

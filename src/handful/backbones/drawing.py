@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from handful.backbones.embedder import Image, NetworkEmbedder
-from handful.images import ink
+from handful.images.ink import ink, ink_box
 
 
 class ResidualBlock(nn.Module):
@@ -92,8 +93,18 @@ class DrawingNet(nn.Module):
 
     def forward(self, ink: Tensor) -> Tensor:
         """Map ink (N, 1, size, size) in [0, 1] to vectors (N, features)."""
-        maps = self.body(self.stem(ink.contiguous(memory_format=torch.channels_last)))
-        pooled = torch.einsum("ncp,cvp->ncv", maps.float().flatten(2), self.positions.float())
+        return self.pool(self.maps(ink))
+
+    def maps(self, ink: Tensor) -> Tensor:
+        """Map ink (N, 1, size, size) to the last map (N, channels, size / stride, ...)."""
+        maps: Tensor = self.body(self.stem(ink.contiguous(memory_format=torch.channels_last)))
+        return maps
+
+    def pool(self, maps: Tensor) -> Tensor:
+        """Map the last map to vectors (N, features)."""
+        # half precision is widened, double precision kept
+        kind = torch.promote_types(maps.dtype, torch.float32)
+        pooled = torch.einsum("ncp,cvp->ncv", maps.to(kind).flatten(2), self.positions.to(kind))
         vector: Tensor = self.norm(pooled.flatten(1))
         return vector
 
@@ -116,4 +127,6 @@ def drawing_embedder(
     def prepare(image: Image) -> NDArray[np.float32]:
         return ink(image, network.size, margin)[None]
 
-    return NetworkEmbedder(network, prepare, "drawing-net", device)
+    return NetworkEmbedder(
+        network, prepare, "drawing-net", device, place=partial(ink_box, margin=margin)
+    )

@@ -12,6 +12,14 @@ from torch import Tensor, nn
 
 Image = NDArray[np.uint8]
 
+Box = tuple[float, float, float, float]
+"""x, y, width, height in pixels of a picture, from its top left corner."""
+
+
+def whole(image: Image) -> Box:
+    """Return the box of the whole picture."""
+    return 0.0, 0.0, float(image.shape[1]), float(image.shape[0])
+
 
 class Embedder(Protocol):
     """A network that turns decoded images into vectors."""
@@ -38,7 +46,17 @@ class NetworkEmbedder:
         Where it runs.
     batch : int
         Images at once: memory grows with it.
+    place : callable, optional
+        Says which box of a decoded image the network's input shows; it may reach over the edge.
+        By default the whole picture.
+
+    Attributes
+    ----------
+    side : int or None
+        The side in pixels to which every photo is brought; None where all its pixels matter.
     """
+
+    side: int | None = None
 
     def __init__(
         self,
@@ -47,19 +65,25 @@ class NetworkEmbedder:
         name: str,
         device: str = "cpu",
         batch: int = 256,
+        place: Callable[[Image], Box] = whole,
     ) -> None:
         self.network = network.to(device).eval()
         self.prepare = prepare
         self.name = name
         self.device = device
         self.batch = batch
+        self.place = place
+
+    def pixels(self, images: Sequence[Image]) -> Tensor:
+        """Return the network's input (N, C, H, W) for a batch of images, on its device."""
+        prepared = np.stack([self.prepare(image) for image in images])
+        return torch.from_numpy(prepared).to(self.device)
 
     @torch.no_grad()
     def embed(self, images: Sequence[Image]) -> Tensor:
         """Return vectors (N, D), float32 on the CPU."""
         parts = []
         for start in range(0, len(images), self.batch):
-            chunk = [self.prepare(image) for image in images[start : start + self.batch]]
-            pixels = torch.from_numpy(np.stack(chunk)).to(self.device)
+            pixels = self.pixels(images[start : start + self.batch])
             parts.append(self.network(pixels).float().cpu())
         return torch.cat(parts)

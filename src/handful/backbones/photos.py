@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from handful.backbones.embedder import Image, NetworkEmbedder
+from handful.backbones.embedder import Box, Image, NetworkEmbedder, whole
 from handful.backbones.features import Embedding, FeatureMaps
 from handful.errors import InputError
 from handful.images import center_crop, resize, resize_short
@@ -104,4 +104,16 @@ def photo_embedder_of(
         Gives unit vectors (N, features).
     """
     prepare = preparation(backbone, backbone.fixed_size or size, fit)
-    return NetworkEmbedder(Embedding(backbone), prepare, backbone.name, device, BATCH)
+    place = whole if fit == "squash" else _middle
+    embedder = NetworkEmbedder(
+        Embedding(backbone), prepare, backbone.name, device, BATCH, place
+    )
+    embedder.side = backbone.fixed_size or size
+    return embedder
+
+
+def _middle(image: Image) -> Box:
+    """Return the box of the square in the middle."""
+    height, width = image.shape[:2]
+    side = min(height, width)
+    return (width - side) / 2, (height - side) / 2, float(side), float(side)

@@ -83,6 +83,18 @@ class TimmBackbone(FeatureMaps):
         )
         return dict(zip(self._chosen, maps, strict=True))
 
+    def maps_and_vectors(self, x: Tensor, layer: str | None = None) -> tuple[Tensor, Tensor]:
+        """Map normalised pixels to one map (N, C, h, w) and the vectors, in one pass.
+
+        Without a `layer` the map is the one that the head takes, where it is one: some networks
+        have a layer above their last stage.
+        """
+        network: Any = self.network
+        index = self._chosen[layer or list(self._chosen)[-1]]
+        final, maps = network.forward_intermediates(x, [index], output_fmt="NCHW")
+        vectors: Tensor = network.forward_head(final, pre_logits=True)
+        return final if layer is None and final.ndim == 4 else maps[0], vectors
+
     def embed(self, x: Tensor) -> Tensor:
         """Map normalised pixels (N, 3, H, W) to vectors (N, features), of any length."""
         network: Any = self.network

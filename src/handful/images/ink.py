@@ -65,6 +65,39 @@ def ink(image: NDArray[np.uint8], size: int, margin: float | None = None) -> NDA
     return _reduced(strokes, rows, columns).clip(0, 1)
 
 
+def ink_box(
+    image: NDArray[np.uint8], margin: float | None = None
+) -> tuple[float, float, float, float]:
+    """Return what part of a drawing its map shows: x, y, width and height in pixels.
+
+    Parameters
+    ----------
+    image, margin
+        As for `ink`.
+
+    Returns
+    -------
+    tuple of float
+        A square; it may reach over the edge of the drawing.
+
+    Examples
+    --------
+    >>> page = np.full((40, 60), 255, np.uint8)
+    >>> page[10:30, 20:50] = 0
+    >>> ink_box(page), ink_box(page, 0.2)
+    ((0.0, -10.0, 60.0, 60.0), (17.0, 2.0, 36.0, 36.0))
+    """
+    height, width = image.shape[:2]
+    side = max(height, width)
+    # the map is cut out of the page padded to a square, as `pad_square` pads it
+    left, top = (side - width) // 2, (side - height) // 2
+    if margin is None:
+        return float(-left), float(-top), float(side), float(side)
+    grey = _grey(image)
+    (down, tall), (across, wide) = _box(pad_square(_levels(grey)[grey], 0), margin)
+    return across - left, down - top, wide, tall
+
+
 def area_average(grey: NDArray[Any], size: int) -> NDArray[np.float32]:
     """Reduce (H, W) values to (size, size): each output pixel is the mean of the area it covers.
 

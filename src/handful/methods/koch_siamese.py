@@ -12,6 +12,7 @@ the highest score.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 
 from handful.backbones import KochTower, NetworkEmbedder
 from handful.backbones.koch import Init
-from handful.images import ink
+from handful.images.ink import ink, ink_box
 from handful.methods.calibration import Calibration
 from handful.methods.matcher import Image
 from handful.similarity import weighted_l1
@@ -108,16 +109,18 @@ class KochMatcher:
         def prepare(image: Image) -> NDArray[np.float32]:
             return ink(image, KochTower.size, margin)[None]
 
-        self._embedder = NetworkEmbedder(network.tower, prepare, "koch", device, batch=64)
+        place = partial(ink_box, margin=margin)
+        self.embedder = NetworkEmbedder(
+            network.tower, prepare, "koch", device, batch=64, place=place
+        )
 
     def encode(self, images: Sequence[Image]) -> Tensor:
         """Return features (N, 4096) in (0, 1)."""
-        return self._embedder.embed(images)
+        return self.embedder.embed(images)
 
-    @torch.no_grad()
     def compare(self, query: Tensor, support: Tensor) -> Tensor:
         """Return logits (Q, S)."""
-        alpha = self.network.alpha.detach().cpu()
+        alpha = self.network.alpha.detach().to(query.device)
         beta = 0.0 if self.network.beta is None else float(self.network.beta)
         return weighted_l1(query, support, alpha) + beta
 

@@ -29,6 +29,12 @@ class Prototypes:
         The name under which results quote it.
     calibration : Calibration, optional
         How to read its cosines as probabilities.
+
+    Attributes
+    ----------
+    embedder : Embedder
+        As given: `compare` takes its vectors and can be differentiated, so a
+        `NetworkEmbedder` can be explained.
     """
 
     batched = True
@@ -36,14 +42,14 @@ class Prototypes:
     def __init__(
         self, embedder: Embedder, name: str, calibration: Calibration | None = None
     ) -> None:
-        self._embedder = embedder
+        self.embedder = embedder
         self.name = name
         self.backbone = embedder.name
         self.calibration = calibration
 
     def encode(self, images: Sequence[Image]) -> Tensor:
         """Return unit vectors (N, D), float32."""
-        return normalize(self._embedder.embed(images), dim=-1)
+        return normalize(self.embedder.embed(images), dim=-1)
 
     def compare(self, query: Tensor, support: Tensor) -> Tensor:
         """Return cosines (Q, S) in [-1, 1]."""

@@ -1,0 +1,389 @@
+"""Few-shot segmentation: a class learned from a few masks, found in another photo.
+
+Every method answers the same episodes through the door of `handful.methods.segmenter`. Photos and
+masks are squashed to one square, and overlaps are counted there; or at the photo's own size, to
+which the method's soft masks are then resized.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from handful.data.progress import track
+from handful.data.segmentation_episodes import SegmentationEpisodes, absent_queries
+from handful.data.segmentation_set import SegmentationSet, resized_mask
+from handful.errors import InputError
+from handful.evaluation.results import Result
+from handful.images import resize
+from handful.methods.segmenter import (
+    CUT,
+    VOID,
+    Features,
+    Mask,
+    SegmentationMethod,
+    at_size,
+    decide,
+)
+from handful.metrics.segmentation import (
+    bootstrap_interval,
+    class_iou,
+    foreground_background_iou,
+    mean_iou,
+    overlap,
+    paired_difference,
+)
+from handful.metrics.verification import auroc
+
+ShotsBy = Literal["method", "vote", "or"]
+
+SIZE = 241
+"""Side of the square where nobody says otherwise, in pixels."""
+
+CACHE_BYTES = 2 * 2**30
+"""Features kept between episodes; beyond it the photo used longest ago is encoded again."""
+
+CURVE = 21
+"""Points of the curve of mIoU against absent classes answered empty."""
+
+Counts = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What one method answered, as pixels counted: all metrics follow from it.
+
+    Attributes
+    ----------
+    intersection, union, truth : ndarray
+        (T, ways) int64, of each class asked for; see :func:`handful.metrics.segmentation.overlap`.
+    fb_intersection, fb_union : ndarray
+        (T, 2) int64, of background and foreground.
+    presence : ndarray
+        (T, ways) float64 in [0, 1].
+    area : ndarray
+        (T, ways) int64, pixels answered.
+    """
+
+    intersection: Counts
+    union: Counts
+    truth: Counts
+    fb_intersection: Counts
+    fb_union: Counts
+    presence: NDArray[np.float64]
+    area: Counts
+
+
+@dataclass(frozen=True)
+class View:
+    """At which size pictures are seen and answers are counted.
+
+    Attributes
+    ----------
+    size : int or None
+        Side of the square on which overlaps are counted; None: the photo's own size.
+    seen : int
+        Side of the square that the method sees.
+    """
+
+    size: int | None = SIZE
+    seen: int = SIZE
+
+
+def measure(
+    method: SegmentationMethod,
+    dataset: SegmentationSet,
+    episodes: SegmentationEpisodes,
+    view: View | None = None,
+    shots_by: ShotsBy = "method",
+    absent: int = 0,
+    seed: int = 0,
+    published: Sequence[dict[str, Any]] = (),
+) -> Result:
+    """Measure a method on episodes.
+
+    Parameters
+    ----------
+    method : SegmentationMethod
+        The method.
+    dataset : SegmentationSet
+        The photos that the episodes are numbers into.
+    episodes : SegmentationEpisodes
+        The episodes.
+    view : View, optional
+        Sizes; photo, mask and answer at `SIZE` where not given.
+    shots_by : {"method", "vote", "or"}
+        How several shots become one answer: as the method does; each alone, and the pixels that
+        at least half of them find; each alone, and the pixels that any finds.
+    absent : int
+        So many of the episodes are also asked about a photo without their class.
+    seed : int
+        What the resamples and the absent queries are drawn from.
+    published : sequence of dict
+        The papers' rows.
+
+    Returns
+    -------
+    Result
+        With ``metrics``: ``miou``, its 95 % ``interval``, ``fb_iou``, ``per_class`` and, where
+        `absent` is above 0, ``presence`` (:func:`presence_metrics`); ``n`` episodes.
+    """
+    start = time.perf_counter()
+    run = _Run(method, dataset, view or View(), shots_by)
+    answers = run.answers(episodes, method.name)
+    metrics = segmentation_metrics(answers, episodes, seed)
+    if absent:
+        present = episodes.first(absent)
+        without = run.answers(absent_queries(dataset, present, seed), f"{method.name}, absent")
+        metrics["presence"] = presence_metrics(answers, without, episodes, method.threshold)
+    return Result(
+        protocol="segmentation",
+        model=method.name,
+        backbone=method.backbone,
+        n=len(episodes),
+        metrics=metrics,
+        published=list(published),
+        seconds=time.perf_counter() - start,
+        settings={
+            "dataset": dataset.name,
+            "classes": [dataset.labels[c] for c in np.unique(episodes.classes)],
+            "photos": len(dataset),
+            "ways": episodes.ways,
+            "shots": episodes.shots,
+            "shots_by": shots_by,
+            "size": run.view.size or "original",
+            "seen": run.view.seen,
+        },
+        rows=_rows(answers, episodes),
+    )
+
+
+def segmentation_metrics(
+    answers: Answers, episodes: SegmentationEpisodes, seed: int = 0
+) -> dict[str, Any]:
+    """Return mIoU with its interval, FB-IoU and the IoU of each class; shares in [0, 1]."""
+    parts = answers.intersection, answers.union, episodes.classes
+    iou = class_iou(*parts, len(episodes.labels))
+    return {
+        "miou": mean_iou(*parts),
+        "interval": list(bootstrap_interval(*parts, seed=seed)),
+        "fb_iou": foreground_background_iou(answers.fb_intersection, answers.fb_union),
+        "per_class": {
+            episodes.labels[c]: None if np.isnan(iou[c]) else float(iou[c])
+            for c in np.unique(episodes.classes)
+        },
+    }
+
+
+def presence_metrics(
+    answers: Answers, absent: Answers, episodes: SegmentationEpisodes, threshold: float
+) -> dict[str, Any]:
+    """Return how well a method tells that a class is not there.
+
+    Parameters
+    ----------
+    answers : Answers
+        To the usual episodes, whose query shows the class.
+    absent : Answers
+        To the first of them, with a query that does not.
+    episodes : SegmentationEpisodes
+        The usual ones.
+    threshold : float
+        The method's own: below it the answer is empty.
+
+    Returns
+    -------
+    dict
+        ``auroc`` of presence on as many queries with the class as without; ``present`` and
+        ``absent``, how many; ``threshold``; ``empty``, the share of absent classes answered by
+        an empty mask at that threshold, and ``miou`` of the usual episodes at it; ``curve``, the
+        two as thresholds rise from none: [threshold, empty, mIoU].
+    """
+    n = len(absent.presence)
+    gate = np.quantile(absent.presence, np.linspace(0, 1, CURVE))
+    gate[0] = 0  # nothing is held back
+    gate[-1] = np.nextafter(gate[-1], 2)  # all absent ones are answered empty
+    return {
+        "auroc": auroc(answers.presence[:n].ravel(), absent.presence.ravel()),
+        "present": n,
+        "absent": n,
+        "threshold": threshold,
+        "empty": _empty_share(absent, threshold),
+        "miou": _gated_miou(answers, episodes, threshold),
+        "curve": [
+            [float(cut), _empty_share(absent, cut), _gated_miou(answers, episodes, cut)]
+            for cut in gate.tolist()
+        ],
+    }
+
+
+def difference(first: Result, second: Result, seed: int = 0) -> dict[str, Any]:
+    """Return by how much one result exceeds another on the same episodes, with its interval.
+
+    Raises
+    ------
+    InputError
+        The results are of other episodes.
+    """
+    asked = [
+        [(row["episode"], row["class"], row["query"]) for row in r.rows] for r in (first, second)
+    ]
+    if asked[0] != asked[1]:
+        raise InputError(
+            f"{first.model} and {second.model} answered other episodes; measure both on one"
+            f" --episodes-file"
+        )
+    shape = (first.n, int(first.settings["ways"]))
+    classes = np.array([row["class"] for row in first.rows]).reshape(shape)
+    pairs = [
+        tuple(np.array([row[key] for row in r.rows]).reshape(shape) for key in _COUNTED)
+        for r in (first, second)
+    ]
+    gain, interval = paired_difference(
+        (pairs[0][0], pairs[0][1]), (pairs[1][0], pairs[1][1]), classes, seed=seed
+    )
+    return {"against": second.model, "miou": gain, "interval": list(interval)}
+
+
+_COUNTED = ("intersection", "union")
+
+
+class _Run:
+    """One method on one data set: encodes every photo once, as long as memory allows."""
+
+    def __init__(
+        self, method: SegmentationMethod, dataset: SegmentationSet, view: View, shots_by: ShotsBy
+    ) -> None:
+        self.method = method
+        self.dataset = dataset
+        self.view = view
+        self.shots_by = shots_by
+        self._kept: OrderedDict[int, Features] = OrderedDict()
+        self._bytes = 0
+
+    def answers(self, episodes: SegmentationEpisodes, title: str) -> Answers:
+        """Answer all episodes."""
+        rows = [self._answer(episodes, t) for t in track(range(len(episodes)), title)]
+        return Answers(*(np.stack(column) for column in zip(*rows, strict=True)))
+
+    @torch.no_grad()
+    def _answer(self, episodes: SegmentationEpisodes, t: int) -> tuple[NDArray[Any], ...]:
+        classes, support = episodes.classes[t].tolist(), episodes.support[t].tolist()
+        query = int(episodes.query[t])
+        features = self._features([query, *(photo for row in support for photo in row)])
+        shots = [
+            [(features[photo], self._support_mask(photo, column)) for photo in row]
+            for column, row in zip(classes, support, strict=True)
+        ]
+        truth = np.stack([self._truth(query, column) for column in classes])
+        size = (int(truth.shape[1]), int(truth.shape[2]))
+        soft, presence = self._segment(features[query], shots, size)
+        found = decide(soft)
+        each = overlap(found, truth)
+        shown = (truth == 1).any(0)
+        ground = np.where(shown, 1, np.where((truth == VOID).any(0), VOID, 0))
+        behind = np.where(ground == VOID, VOID, 1 - ground)
+        both = overlap(np.stack([~found.any(0), found.any(0)]), np.stack([behind, ground]))
+        return (*each, both.intersection, both.union, presence, found.sum((1, 2)))
+
+    def _segment(
+        self,
+        query: Features,
+        shots: list[list[tuple[Features, Mask]]],
+        size: tuple[int, int],
+    ) -> tuple[Tensor, NDArray[np.float64]]:
+        """Return soft masks (ways, H, W) at `size`, and presence (ways,)."""
+        together = self.shots_by == "method" or len(shots[0]) == 1
+        groups = shots if together else [[shot] for row in shots for shot in row]
+        states = [self.method.condition(*map(list, zip(*group, strict=True))) for group in groups]
+        answer = self.method.answer(query, states)
+        soft = at_size(answer.masks.float().cpu(), size)
+        presence = answer.presence.double().cpu()
+        if not together:
+            soft = soft.reshape(len(shots), -1, *size)
+            presence = presence.reshape(len(shots), -1)
+            if self.shots_by == "vote":
+                soft, presence = (soft >= CUT).float().mean(1), presence.mean(1)
+            else:
+                soft, presence = soft.amax(1), presence.amax(1)
+        return soft, np.asarray(presence)
+
+    def _features(self, photos: Sequence[int]) -> dict[int, Features]:
+        missing = [photo for photo in dict.fromkeys(photos) if photo not in self._kept]
+        side = (self.view.seen, self.view.seen)
+        new = (
+            self.method.encode([resize(self.dataset.image(photo), side) for photo in missing])
+            if missing
+            else []
+        )
+        found = dict(zip(missing, new, strict=True))
+        for photo in photos:
+            if photo in self._kept:
+                self._kept.move_to_end(photo)
+                found[photo] = self._kept[photo]
+        for photo in missing:
+            self._kept[photo] = found[photo]
+            self._bytes += _nbytes(found[photo])
+        while self._bytes > CACHE_BYTES and self._kept:
+            self._bytes -= _nbytes(self._kept.popitem(last=False)[1])
+        return found
+
+    def _support_mask(self, photo: int, column: int) -> Mask:
+        mask = self.dataset.checked_mask(photo, column)
+        squashed = resized_mask(mask, (self.view.seen, self.view.seen))
+        # an object of a few pixels may fall between the grid's points: then the whole mask is given
+        return squashed if (squashed == 1).any() else mask
+
+    def _truth(self, photo: int, column: int) -> Mask:
+        mask = self.dataset.checked_mask(photo, column)
+        return mask if self.view.size is None else resized_mask(mask, (self.view.size,) * 2)
+
+
+def _nbytes(features: Features) -> int:
+    return sum(part.nbytes for part in features.values())
+
+
+def _empty(answers: Answers, threshold: float) -> NDArray[np.bool_]:
+    empty: NDArray[np.bool_] = (answers.presence < threshold) | (answers.area == 0)
+    return empty
+
+
+def _empty_share(answers: Answers, threshold: float) -> float:
+    return float(_empty(answers, threshold).mean())
+
+
+def _gated_miou(answers: Answers, episodes: SegmentationEpisodes, threshold: float) -> float:
+    held = _empty(answers, threshold)
+    return mean_iou(
+        np.where(held, 0, answers.intersection),
+        np.where(held, answers.truth, answers.union),
+        episodes.classes,
+    )
+
+
+def _rows(answers: Answers, episodes: SegmentationEpisodes) -> list[dict[str, Any]]:
+    rows = []
+    for t, (classes, support) in enumerate(zip(episodes.classes, episodes.support, strict=True)):
+        for way, column in enumerate(classes.tolist()):
+            both, either = int(answers.intersection[t, way]), int(answers.union[t, way])
+            rows.append(
+                {
+                    "episode": t,
+                    "class": episodes.labels[column],
+                    "query": episodes.paths[episodes.query[t]],
+                    "support": " ".join(episodes.paths[photo] for photo in support[way]),
+                    "intersection": both,
+                    "union": either,
+                    "iou": round(both / either, 6) if either else "",
+                    "presence": round(float(answers.presence[t, way]), 6),
+                }
+            )
+    return rows

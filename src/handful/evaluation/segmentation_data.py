@@ -1,0 +1,152 @@
+"""From the name of a data set to its photos and the classes to test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from handful.data import msrc, pascal5i, voc
+from handful.data.segmentation_folder import read_pairs
+from handful.data.segmentation_set import SegmentationSet
+from handful.errors import InputError
+
+Dataset = Literal["voc", "pascal5i", "msrc", "folder"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a person asked to be tested on.
+
+    Attributes
+    ----------
+    dataset : str
+        The layout.
+    root : Path
+        The folder.
+    split : sequence of str
+        Names of lists, where the layout has such.
+    fold : int or None
+        The fold, where the set has folds.
+    classes : sequence of str or None
+        The classes to test, in the place of a fold's.
+    exclude : sequence of str
+        Photos that show one of these take no part.
+    small_object_rule : bool or None
+        Whether small objects make neither support nor query; None: as the set's paper does.
+    """
+
+    dataset: Dataset
+    root: Path
+    split: Sequence[str] = ()
+    fold: int | None = None
+    classes: Sequence[str] | None = None
+    exclude: Sequence[str] = ()
+    small_object_rule: bool | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """The photos, and the classes to test.
+
+    Attributes
+    ----------
+    photos : SegmentationSet
+        The photos.
+    classes : tuple of str
+        The classes.
+    fold : int or None
+        The fold that they are, where they are one.
+    left_out : tuple of str
+        Classes of no fold and of nobody's wish, which too few photos show.
+    """
+
+    photos: SegmentationSet
+    classes: tuple[str, ...]
+    fold: int | None = None
+    left_out: tuple[str, ...] = ()
+
+
+def prepare(request: Request, needed: int = 2) -> Task:
+    """Read a data set and choose its classes.
+
+    Parameters
+    ----------
+    request : Request
+        What was asked for.
+    needed : int
+        Photos that an episode needs of its class: of the classes that nobody named, those with
+        fewer are left out.
+
+    Raises
+    ------
+    InputError
+        A file is missing, an option does not fit the data set, or a class is unknown.
+    """
+    photos, fold, chosen = _READERS[request.dataset](request)
+    if request.exclude:
+        photos = photos.without(request.exclude)
+        if not len(photos):
+            raise InputError(f"{request.root}: every photo shows a class of --exclude; name fewer")
+    # where --classes numbered the values of masks, the set's own labels are those names
+    if request.classes is not None:
+        columns = photos.find(request.classes)
+        return Task(photos, tuple(photos.labels[c] for c in columns))
+    if chosen:
+        return Task(photos, chosen, fold)
+    counts = photos.counts(small_objects=False)
+    few = tuple(label for label, count in counts.items() if count < needed)
+    kept = tuple(label for label in photos.labels if label not in few)
+    if not kept:
+        raise InputError(f"{request.root}: no class is shown by {needed} photos; give more")
+    return Task(photos, kept, left_out=few)
+
+
+_Read = tuple[SegmentationSet, int | None, tuple[str, ...]]
+
+
+def _voc(request: Request) -> _Read:
+    if not request.split:
+        raise InputError(f"{request.root}: give --split, a list of ImageSets/Segmentation")
+    rule = bool(request.small_object_rule)
+    photos = voc.read_voc(request.root, request.split, small_object_rule=rule)
+    fold = request.fold
+    return photos, fold, () if fold is None else pascal5i.fold_classes(fold)
+
+
+def _pascal5i(request: Request) -> _Read:
+    (split,) = request.split or ("val",)
+    rule = request.small_object_rule is not False
+    if split not in ("val", "train"):
+        raise InputError(f"split {split!r}: PASCAL-5i has val and train; or give --dataset voc")
+    kind: pascal5i.Split = "val" if split == "val" else "train"
+    fold = request.fold or 0
+    photos = pascal5i.read_pascal5i(request.root, kind, small_object_rule=rule)
+    return photos, fold, pascal5i.fold_classes(fold)
+
+
+def _msrc(request: Request) -> _Read:
+    _refuse_split(request)
+    photos, fold = msrc.read_msrc(request.root), request.fold
+    return photos, fold, () if fold is None else msrc.fold_classes(photos, fold)
+
+
+def _folder(request: Request) -> _Read:
+    _refuse_split(request)
+    if request.fold is not None:
+        raise InputError("a folder of one's own has no folds; give --classes")
+    return read_pairs(request.root, request.classes), None, ()
+
+
+def _refuse_split(request: Request) -> None:
+    if request.split:
+        raise InputError(f"--dataset {request.dataset} has no splits; leave --split out")
+
+
+_READERS: dict[str, Callable[[Request], _Read]] = {
+    "voc": _voc,
+    "pascal5i": _pascal5i,
+    "msrc": _msrc,
+    "folder": _folder,
+}

@@ -1,0 +1,92 @@
+"""From a name to a method of segmentation that is ready to use."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from handful.errors import InputError
+from handful.methods.segmenter import SegmentationMethod
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a builder needs to know.
+
+    Attributes
+    ----------
+    name : str
+        As it was asked for, and as results quote it.
+    backbone : str
+        What stands behind the colon of the name; empty where there is none.
+    weights, backbone_weights : path-like or None
+        Files in the place of the method's own.
+    device : str
+        ``cpu``, ``cuda``, ...
+    """
+
+    name: str
+    backbone: str = ""
+    weights: str | os.PathLike[str] | None = None
+    backbone_weights: str | os.PathLike[str] | None = None
+    device: str = "cpu"
+
+
+def load(
+    name: str,
+    weights: str | os.PathLike[str] | None = None,
+    device: str = "auto",
+    backbone_weights: str | os.PathLike[str] | None = None,
+) -> SegmentationMethod:
+    """Build a method of segmentation and load its weights.
+
+    Parameters
+    ----------
+    name : str
+        One of :func:`names`; ``METHOD:BACKBONE`` for methods that stand on any backbone.
+    weights : path-like, optional
+        A weights file to use in the place of the method's own.
+    device : str
+        ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ...
+    backbone_weights : path-like, optional
+        A weights file of the backbone.
+
+    Raises
+    ------
+    InputError
+        No such method, or weights that are missing or of another network.
+
+    Examples
+    --------
+    >>> load("centre").name
+    'centre'
+    """
+    if device == "auto":
+        import torch
+
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    method, _, backbone = name.partition(":")
+    build = _BUILDERS.get(method)
+    if build is None:
+        raise InputError(f"{name}: no such method of segmentation; there are {', '.join(names())}")
+    return build(Request(name, backbone, weights, backbone_weights, device))
+
+
+def names() -> list[str]:
+    """Return the methods that :func:`load` takes."""
+    return list(_BUILDERS)
+
+
+def _blind(request: Request) -> SegmentationMethod:
+    from handful.methods.baselines.blind_segmentation import BlindSegmentation
+
+    if request.weights is not None or request.backbone_weights is not None or request.backbone:
+        raise InputError(f"{request.name}: takes no weights and no backbone, it does not look")
+    return BlindSegmentation("whole" if request.name == "whole" else "centre")
+
+
+_BUILDERS: dict[str, Callable[[Request], SegmentationMethod]] = {
+    "whole": _blind,
+    "centre": _blind,
+}

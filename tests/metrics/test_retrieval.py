@@ -124,3 +124,44 @@ def test_what_cannot_be_measured_is_refused(
 ) -> None:
     with pytest.raises(ValueError):
         retrieve(scores, labels, ks)  # type: ignore[arg-type]
+
+
+def test_an_image_does_not_see_its_own_group() -> None:
+    rng = np.random.default_rng(5)
+    labels, groups = rng.integers(0, 4, 60), rng.integers(0, 15, 60)
+    scores = rng.normal(size=(60, 60))
+    found = retrieve(scores, labels, [1, 4], groups)
+    for row, i in enumerate(found.query):
+        seen = np.flatnonzero(groups != groups[i])
+        right = (labels[seen] == labels[i])[np.argsort(-scores[i, seen])]
+        count = int(right.sum())
+        assert found.recall[row].tolist() == [right[:1].any(), right[:4].any()]
+        precision = right[:count] * np.cumsum(right[:count]) / np.arange(1, count + 1)
+        assert found.average_precision[row] == pytest.approx(precision.mean())
+    alone = retrieve(scores, labels, [1], np.arange(60))
+    np.testing.assert_array_equal(alone.recall, retrieve(scores, labels, [1]).recall)
+    with pytest.raises(ValueError, match="groups"):
+        retrieve(scores, labels, [1], groups[1:])
+
+
+@pytest.mark.parametrize("levels", [3, 40, 10_000])
+@pytest.mark.parametrize("length", [1, 8, 64])
+def test_lists_that_are_shorter_than_what_is_asked_for_change_nothing(
+    monkeypatch: pytest.MonkeyPatch, length: int, levels: int
+) -> None:
+    rng = np.random.default_rng(6)
+    labels = rng.integers(0, 30, 150)
+    scores = rng.integers(0, levels, (150, 150)).astype(float)
+    ks = [1, 3, 20, 100, 1000]
+    whole = retrieve(scores, labels, ks)
+    monkeypatch.setattr(retrieval, "_LIST", length)
+    listed = retrieve(scores, labels, ks)
+    np.testing.assert_allclose(listed.recall, whole.recall, atol=1e-12)
+    for row, i in enumerate(listed.query):  # against the definition: the best of the class
+        mates = np.flatnonzero((labels == labels[i]) & (np.arange(150) != i))
+        others = np.delete(scores[i], i)
+        top = scores[i, mates].max()
+        certain = (others > top).sum() + (others == top).sum()
+        for k, chance in zip(ks, listed.recall[row], strict=True):
+            assert (chance == 1) == (k > certain - (scores[i, mates] == top).sum())
+            assert (chance == 0) == (k <= (others > top).sum())

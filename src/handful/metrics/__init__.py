@@ -1,6 +1,7 @@
 """Metrics: pure functions on arrays."""
 
 from handful.metrics.accuracy import accuracy, mean_interval, wilson_interval
+from handful.metrics.reid import Reidentification, reidentify
 from handful.metrics.retrieval import Retrieval, inner_products, recall_at_k, retrieve
 from handful.metrics.verification import (
     auroc,
@@ -10,6 +11,7 @@ from handful.metrics.verification import (
 )
 
 __all__ = [
+    "Reidentification",
     "Retrieval",
     "accuracy",
     "auroc",
@@ -18,6 +20,7 @@ __all__ = [
     "inner_products",
     "mean_interval",
     "recall_at_k",
+    "reidentify",
     "retrieve",
     "roc_curve",
     "wilson_interval",

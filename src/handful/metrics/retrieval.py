@@ -12,16 +12,18 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import betaln
 
 from handful.metrics.accuracy import wilson_interval
+from handful.metrics.ties import Counts, Floats, chance_within, count_above
 
-Floats: TypeAlias = NDArray[np.float64]
 Rows: TypeAlias = Callable[[slice], NDArray[Any]]
 """The scores (q, N) of some images against all N; larger is more alike."""
 
-# scores of one tile: the masks and sorted copies of it stay below some 50 MB
-_TILE = 1 << 20
+# scores of one tile: enough rows for a fast matrix product, some 100 MB at four bytes and a copy
+_TILE = 3 << 22
+
+# a longer list of best scores costs more than counting the row once more
+_LIST = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +65,10 @@ class Retrieval:
 
 
 def retrieve(
-    similarity: ArrayLike | Rows, labels: ArrayLike, ks: Sequence[int] = (1, 2, 4, 8)
+    similarity: ArrayLike | Rows,
+    labels: ArrayLike,
+    ks: Sequence[int] = (1, 2, 4, 8),
+    groups: ArrayLike | None = None,
 ) -> Retrieval:
     r"""Let every image query all others, and measure what it finds.
 
@@ -84,11 +89,15 @@ def retrieve(
         The class of each image, (N,): integers or strings.
     ks : sequence of int
         The lengths of a result list, each at least 1.
+    groups : array_like, optional
+        (N,) what each image must not be parted from, such as its camera's burst: a query does not
+        see the images of its own group at all.
 
     Returns
     -------
     Retrieval
-        An image that is alone in its class is in the results of others, but is no query.
+        An image that is alone in its class (but for its group) is in the results of others, but
+        is no query.
 
     Raises
     ------
@@ -113,16 +122,20 @@ def retrieve(
     number = np.unique(np.asarray(labels), return_inverse=True)[1]
     if number.ndim != 1 or any(k < 1 for k in ks):
         raise ValueError(f"labels {number.shape} and ks {list(ks)}: one row, lists of at least 1")
-    mates = np.bincount(number)[number] - 1
+    group = np.unique(np.arange(len(number)) if groups is None else groups, return_inverse=True)[1]
+    if group.shape != number.shape:
+        raise ValueError(f"groups {group.shape}: one for each of {len(number)} images")
+    both = np.unique(number * len(number) + group, return_inverse=True)[1]
+    mates = np.bincount(number)[number] - np.bincount(both)[both]
     query = np.flatnonzero(mates)
     if not query.size:
         raise ValueError("no two images are of one class: nothing can be found")
     recall, precision = np.empty((len(query), len(ks))), np.empty(len(query))
-    for part, scores in _tiles(_rows(similarity, len(number)), query, len(number)):
-        same = number[query[part], None] == number
-        same[np.arange(len(scores)), query[part]] = False
-        recall[part] = _recall(scores, same, np.asarray(ks))
-        precision[part] = _average_precision(scores, same, mates[query[part]])
+    for part, scores in _tiles(_rows(similarity, len(number)), query, group):
+        of_tile = query[part]
+        best = _best(scores, of_tile, number, max(int(mates[of_tile].max()), min(max(ks), _LIST)))
+        recall[part] = _recall(scores, of_tile, number, best, np.asarray(ks))
+        precision[part] = _average_precision(scores, of_tile, number, best, mates[of_tile])
     return Retrieval(query, tuple(ks), recall, precision)
 
 
@@ -161,10 +174,9 @@ def _rows(similarity: ArrayLike | Rows, images: int) -> Rows:
     return lambda part: values[part]
 
 
-def _tiles(
-    rows: Rows, query: NDArray[np.int64], images: int
-) -> Iterator[tuple[slice, NDArray[Any]]]:
-    """Yield which of the queries a tile holds, and its scores, -inf for the query itself."""
+def _tiles(rows: Rows, query: Counts, group: Counts) -> Iterator[tuple[slice, NDArray[Any]]]:
+    """Yield which of the queries a tile holds, and its scores, -inf for the query's own group."""
+    images, members = len(group), _members(group)
     step = max(1, _TILE // images)
     for start in range(0, images, step):
         part = slice(*np.searchsorted(query, [start, start + step]))
@@ -173,44 +185,105 @@ def _tiles(
         given = np.asarray(rows(slice(start, min(start + step, images))))
         if given.shape != (min(step, images - start), images):
             raise ValueError(f"scores {given.shape}: a row a query, one for each of {images}")
-        own = np.arange(part.stop - part.start), query[part]
+        own = members(query[part])
         # half precision and whole numbers have no room for what follows; indexing copies
         scores = given[query[part] - start].astype(np.result_type(given, np.float32), copy=False)
         scores[own] = 0
-        if not np.isfinite(scores).all():
+        if not np.isfinite([scores.min(), scores.max()]).all():  # numbers alone: nan spreads
             raise ValueError("scores that are not finite have no order")
         scores[own] = -np.inf
         yield part, scores
 
 
-def _recall(scores: NDArray[Any], same: NDArray[np.bool_], ks: NDArray[np.int64]) -> Floats:
+def _members(group: Counts) -> Callable[[Counts], tuple[Counts, Counts]]:
+    """Return what gives the cells (row, column) that belong to the groups of some queries."""
+    order = np.argsort(group, kind="stable")
+    size = np.bincount(group)
+    begin = np.cumsum(size) - size
+
+    def of(query: Counts) -> tuple[Counts, Counts]:
+        count = size[group[query]]
+        row = np.repeat(np.arange(len(query)), count)
+        place = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
+        return row, order[begin[group[query]][row] + place]
+
+    return of
+
+
+@dataclass(frozen=True, eq=False)
+class _Best:
+    """The best scores of each row, in falling order.
+
+    Attributes
+    ----------
+    value : ndarray
+        (q, K).
+    right : ndarray
+        (q, K) bool: whether each is of the query's class.
+    cut : ndarray
+        (q,) bool: the last group of equal scores goes on beyond the list.
+    """
+
+    value: NDArray[Any]
+    right: NDArray[np.bool_]
+    cut: NDArray[np.bool_]
+
+
+def _best(scores: NDArray[Any], query: Counts, number: NDArray[np.int64], length: int) -> _Best:
+    import torch
+
+    length = min(length, scores.shape[1] - 1)  # without the query itself
+    # one more than asked for tells whether the list ends within a group
+    found = torch.topk(torch.from_numpy(scores), length + 1, dim=1)
+    value, place = found.values.numpy(), found.indices.numpy()
+    listed, beyond = value[:, :-1], value[:, -1]
+    # what the query does not see stands last, at minus infinity
+    right = (number[place[:, :-1]] == number[query, None]) & (listed > -np.inf)
+    return _Best(listed, right, (beyond == listed[:, -1]) & (beyond > -np.inf))
+
+
+def _group_ends(best: _Best) -> tuple[Counts, Counts]:
+    """Return where the group of equal scores of each place of the lists begins and ends."""
+    place = np.arange(best.value.shape[1])
+    starts = np.ones(best.value.shape, bool)
+    np.not_equal(best.value[:, 1:], best.value[:, :-1], out=starts[:, 1:])
+    before = np.maximum.accumulate(np.where(starts, place, 0), axis=1)
+    ends = np.column_stack([starts[:, 1:], np.ones(len(starts), bool)])
+    after = np.where(ends, place + 1, len(place))
+    return before, np.minimum.accumulate(after[:, ::-1], axis=1)[:, ::-1]
+
+
+def _recall(
+    scores: NDArray[Any], query: Counts, number: NDArray[np.int64], best: _Best, ks: Counts
+) -> Floats:
     """Return the chance that the first k hold an image of the class, (q, len(ks)).
 
-    Only the best score of the query's class matters: with `ahead` images above it, and m of the t
-    images at it of the class, the first k leave j = k - ahead places for the t, and none of the m
-    is among them with chance C(t - m, j) / C(t, j).
+    Only the group of the best score of the class matters. It is read off the list where it ends
+    there, and counted in the whole row where it does not.
     """
-    best = np.where(same, scores, -np.inf).max(1, keepdims=True)
-    level = scores == best
-    ahead = (scores > best).sum(1)[:, None]
-    tied, hits = level.sum(1)[:, None], (level & same).sum(1)[:, None]
-    places = np.clip(ks - ahead, 0, tied)
-    misses = tied - hits
-    room = np.maximum(misses - places, 0)
-    log_chance = _log_choose(room, misses, places) - _log_choose(tied - places, tied, places)
-    return np.where(places > misses, 1.0, np.where(places == 0, 0.0, -np.expm1(log_chance)))
-
-
-def _log_choose(
-    rest: NDArray[np.int64], total: NDArray[np.int64], places: NDArray[np.int64]
-) -> Floats:
-    # 1 / C(n, j) = (n + 1) B(n - j + 1, j + 1)
-    value: Floats = -betaln(rest + 1, places + 1) - np.log1p(total)
-    return value
+    before, after = _group_ends(best)
+    first = best.right.argmax(1)[:, None]
+    hit = best.right.any(1)
+    ahead, end = (np.take_along_axis(x, first, 1) for x in (before, after))
+    counted = np.column_stack([np.zeros(len(hit), np.int64), best.right.cumsum(1)])
+    hits = np.take_along_axis(counted, end, 1)
+    tied = end - ahead
+    length = best.value.shape[1]
+    whole = ~hit if ks.max() > length else np.zeros(len(hit), bool)
+    whole |= best.cut & (~hit | (end[:, 0] == length))
+    rows = np.flatnonzero(whole)
+    if rows.size:
+        same = number[query[rows], None] == number
+        top = np.where(same, scores[rows], -np.inf).max(1)
+        ahead[rows, 0], tied[rows, 0] = count_above(scores[rows], top)
+        hits[rows, 0] = (same & (scores[rows] == top[:, None])).sum(1)
+    chance = chance_within(ahead, tied, np.maximum(hits, 1), ks)
+    chance[~hit & ~whole] = 0
+    return chance
 
 
 def _average_precision(
-    scores: NDArray[Any], same: NDArray[np.bool_], mates: NDArray[np.int64]
+    scores: NDArray[Any], query: Counts, number: NDArray[np.int64], best: _Best, mates: Counts
 ) -> Floats:
     """Return the expected average precision at R of each query, (q,).
 
@@ -218,25 +291,20 @@ def _average_precision(
     `found` of the class among them: it is of the class with chance m / t, and then the precision
     there is (found + 1 + (j - 1) (m - 1) / (t - 1)) / (before + j).
     """
-    most = int(mates.max())
-    order = np.argpartition(-scores, most - 1, axis=1)[:, :most]
-    order = np.take_along_axis(order, (-np.take_along_axis(scores, order, 1)).argsort(1), 1)
-    value = np.take_along_axis(scores, order, 1)
-    right = np.take_along_axis(same, order, 1)
-    place = np.arange(most)
-    starts = np.diff(value, axis=1, prepend=np.inf) != 0
-    before = np.maximum.accumulate(np.where(starts, place, 0), axis=1)
-    ends = np.column_stack([starts[:, 1:], np.ones(len(value), bool)])
-    after = np.minimum.accumulate(np.where(ends, place + 1, most)[:, ::-1], axis=1)[:, ::-1]
-    counted = np.column_stack([np.zeros(len(value), np.int64), right.cumsum(1)])
+    before, after = _group_ends(best)
+    place = np.arange(best.value.shape[1])
+    counted = np.column_stack([np.zeros(len(query), np.int64), best.right.cumsum(1)])
     found = np.take_along_axis(counted, before, 1)
     tied = after - before
     hits = np.take_along_axis(counted, after, 1) - found
-    # the last group may reach beyond the images that were sorted: count it in the whole row
-    last = scores == value[:, -1:]
-    in_last = value == value[:, -1:]
-    tied = np.where(in_last, last.sum(1)[:, None], tied)
-    hits = np.where(in_last, (last & same).sum(1)[:, None], hits)
+    # the last group may reach beyond the list: count it in the whole row
+    rows = np.flatnonzero(best.cut)
+    if rows.size:
+        last = scores[rows] == best.value[rows, -1:]
+        in_last = best.value[rows] == best.value[rows, -1:]
+        same = last & (number[query[rows], None] == number)
+        tied[rows] = np.where(in_last, last.sum(1)[:, None], tied[rows])
+        hits[rows] = np.where(in_last, same.sum(1)[:, None], hits[rows])
     others = (place - before) * (hits - 1) / np.maximum(tied - 1, 1)
     gain = hits / tied * (found + 1 + others) / (place + 1)
     gain[place >= mates[:, None]] = 0

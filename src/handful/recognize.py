@@ -7,7 +7,8 @@ The verb knows people's pictures; how two pictures are compared is a method's bu
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Literal, overload
 
 import numpy as np
@@ -18,10 +19,11 @@ from torch import Tensor
 
 from handful import methods, zoo
 from handful.answers import Label, Labels, Verification
-from handful.data.pictures import Picture, batches, is_one, many, name
+from handful.data.pictures import Batch, Picture, box, decode_ahead, is_one, many, name, title
 from handful.data.support import Support
 from handful.errors import InputError
-from handful.images import read
+from handful.methods.decoding import enough_side
+from handful.methods.grouping import group_alike
 from handful.methods.matcher import Matcher
 from handful.methods.scores import as_score, calibrated, threshold
 from handful.methods.support_check import check_support
@@ -65,16 +67,21 @@ class Recognizer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     chosen_ : str
         Why this method is in use.
     images_ : tuple of (str or None)
-        The paths of the examples, where they have one.
+        The paths of the examples, where they have one, with their boxes.
+    groups_ : tuple of (str or None), or None
+        What each example must not be parted from, where that was given.
     skipped_ : tuple of (str, str)
         Files of the support that could not be read, each with the reason.
     check_ : SupportCheck or None
-        The support with each example left out once; None where every class has one example.
+        The support with each example (and what is of its group) left out once; None where no
+        class can spare one.
 
     Notes
     -----
-    An image is a path, a PIL image or an array (H, W, 3) uint8. One image in gives one answer;
-    a list in gives a list. The support is encoded once, in `fit`.
+    An image is a path, a PIL image or an array (H, W, 3) uint8, or one object of such a picture
+    (`handful.data.pictures.Cutout`; the `pictures` of a manifest). One image in gives one answer;
+    a list in gives a list. The support is encoded once, in `fit`: where it has boxes or masks,
+    the objects are cut out.
 
     Examples
     --------
@@ -126,28 +133,32 @@ class Recognizer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 f"the support has one class only ({', '.join(classes)}): give examples of two"
             )
         matcher, chosen = self._load(support)
-        decoded = map(support.read, range(len(support)))
-        features = torch.cat([matcher.encode(batch) for _, batch in batches(decoded)])
+        side = enough_side(matcher)
+        decoded = (support.read_object(place, side) for place in range(len(support)))
+        features = torch.cat([matcher.encode(batch.images) for batch in decode_ahead(decoded)])
         self.skipped_ = support.skipped
-        images_ = tuple(map(name, support.images))
-        return self._know(
-            SupportSet(matcher, features, torch.from_numpy(index)), classes, images_, chosen
-        )
+        known = SupportSet(matcher, features, torch.from_numpy(index))
+        images_ = tuple(map(title, support.images))
+        return self._know(known, classes, images_, support.groups, chosen)
 
     @overload  # a str is an iterable of str too; the first form wins
     def predict(  # type: ignore[overload-overlap]
-        self, images: Picture, on_error: Literal["raise", "skip"] = ...
+        self, images: Picture, on_error: Literal["raise", "skip"] = ..., group_new: bool = ...
     ) -> Label: ...
 
     @overload
     def predict(
-        self, images: Iterable[Picture], on_error: Literal["raise", "skip"] = ...
+        self,
+        images: Iterable[Picture],
+        on_error: Literal["raise", "skip"] = ...,
+        group_new: bool = ...,
     ) -> Labels: ...
 
     def predict(
         self,
         images: Picture | Iterable[Picture],
         on_error: Literal["raise", "skip"] = "raise",
+        group_new: bool = False,
     ) -> Label | Labels:
         """Name each image, or answer "none of these" (a label of None).
 
@@ -158,6 +169,10 @@ class Recognizer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         on_error : "raise" or "skip"
             What to do about an image that cannot be read: raise, or list it in
             ``Labels.skipped`` and answer the rest.
+        group_new : bool
+            Put the images answered "none of these" into groups that show the same, by
+            `handful.methods.grouping`: their `Label.group` is ``new-1``, ``new-2``, ... by first
+            appearance.
 
         Returns
         -------
@@ -167,14 +182,25 @@ class Recognizer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         InputError
-            Not fitted, or an unreadable image.
+            Not fitted, an unreadable image, or groups asked of a model without calibration.
         """
         support = self._fitted()
+        if group_new:
+            calibrated(support.matcher, "groups of new images")
         skipped: list[tuple[str, str]] | None = [] if on_error == "skip" else None
         answers: list[Label] = []
-        for names, batch in batches(many(images), skipped):
-            raw = support.raw(support.matcher.encode(batch))
-            answers += map(self._label, names, raw, as_score(support.matcher, raw))
+        strangers: list[Tensor] = []
+        for batch, features in self._encoded(images, skipped):
+            raw = support.raw(features)
+            new = list(map(self._label, batch.pictures, raw, as_score(support.matcher, raw)))
+            answers += new
+            strangers += [row for row, a in zip(features, new, strict=True) if a.label is None]
+        if group_new and strangers:
+            groups = iter(group_alike(support.matcher, torch.stack(strangers)))
+            answers = [
+                replace(answer, group=f"new-{next(groups) + 1}") if answer.label is None else answer
+                for answer in answers
+            ]
         if is_one(images):
             return answers[0]
         return Labels(
@@ -236,7 +262,8 @@ class Recognizer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         else:
             matcher, chosen = self._load(None)
         limit = calibrated(matcher, "same/different decisions").verify
-        pair = matcher.encode([read(a), read(b)])
+        decoded = decode_ahead([a, b], at_least=enough_side(matcher))
+        pair = torch.cat([matcher.encode(batch.images) for batch in decoded])
         score = float(as_score(matcher, matcher.compare(pair[:1], pair[1:])))
         return Verification(score >= limit, score, limit, matcher.name, matcher.backbone, chosen)
 
@@ -259,6 +286,8 @@ class Recognizer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             "classes": self.classes_.tolist(),
             "images": self.images_,
         }
+        if self.groups_ is not None:
+            state["groups"] = self.groups_
         tensors = {"features": support.features, "index": support.index}
         model = self.model if isinstance(self.model, str | os.PathLike) else ""
         found = model if zoo.is_entry(model) else self.matcher_.name
@@ -291,21 +320,22 @@ class Recognizer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self = cls(model or state["model"], state["reject"], device)
         support = SupportSet(self._load(None)[0], tensors["features"], tensors["index"])
         self.skipped_ = ()
-        return self._know(
-            support, np.array(state["classes"]), tuple(state["images"]), f"saved in {directory}"
-        )
+        groups = tuple(state["groups"]) if "groups" in state else None
+        classes, images = np.array(state["classes"]), tuple(state["images"])
+        return self._know(support, classes, images, groups, f"saved in {directory}")
 
     def _know(
         self,
         support: SupportSet,
         classes: NDArray[np.str_],
         images: tuple[str | None, ...],
+        groups: tuple[str | None, ...] | None,
         chosen: str,
     ) -> Recognizer:
         """Take over a fitted state, all of it or, where it fails, nothing."""
         limit = threshold(support.matcher, self.reject)
-        check = check_support(support, classes.tolist(), images, limit)
-        self._support, self.classes_, self.images_ = support, classes, images
+        check = check_support(support, classes.tolist(), images, limit, groups)
+        self._support, self.classes_, self.images_, self.groups_ = support, classes, images, groups
         self.matcher_, self.chosen_, self.check_ = support.matcher, chosen, check
         return self
 
@@ -321,23 +351,33 @@ class Recognizer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise InputError("this Recognizer knows no classes yet: call fit(images, labels) first")
         return self._support
 
+    def _encoded(
+        self,
+        images: Picture | Iterable[Picture],
+        skipped: list[tuple[str, str]] | None = None,
+    ) -> Iterator[tuple[Batch, Tensor]]:
+        """Yield pictures a batch at a time with their features, the next being decoded."""
+        matcher = self._fitted().matcher
+        for batch in decode_ahead(many(images), skipped, at_least=enough_side(matcher)):
+            yield batch, matcher.encode(batch.images)
+
     def _table(
         self, images: Picture | Iterable[Picture], value: Callable[[Tensor], Tensor]
     ) -> NDArray[np.float32]:
         support = self._fitted()
-        encode = support.matcher.encode
-        rows = [value(support.raw(encode(batch))) for _, batch in batches(many(images))]
+        rows = [value(support.raw(features)) for _, features in self._encoded(images)]
         table = torch.cat(rows) if rows else torch.zeros(0, support.ways)
         found: NDArray[np.float32] = table.numpy()
         return found[0] if is_one(images) else found
 
-    def _label(self, image: str | None, raw: Tensor, scores: Tensor) -> Label:
+    def _label(self, picture: Picture, raw: Tensor, scores: Tensor) -> Label:
         # ordered by raw scores: the sigmoid's may tie where the raw ones do not
         order = torch.argsort(raw, descending=True, stable=True).tolist()
         ranking = tuple((str(self.classes_[way]), float(scores[way])) for way in order)
         (best, score), limit = ranking[0], self.threshold_
         rejected = limit is not None and score < limit
-        return Label(image, None if rejected else best, score, ranking)
+        label = None if rejected else best
+        return Label(name(picture), label, score, ranking, box(picture))
 
 
 def _support(images: Iterable[Picture], labels: Iterable[object] | None) -> Support:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 
 import pytest
@@ -50,6 +50,26 @@ def test_json_is_the_documented_object(answers: Labels) -> None:
         "skipped": [["x.png", "not an image"]],
         "warnings": ["look at y.png"],
     }
+
+
+def test_boxes_and_groups_are_told_where_there_are_any(answers: Labels, tmp_path: Path) -> None:
+    boxed = replace(answers[0], box=(1.0, 2.5, 3.0, 4.0))
+    grouped = replace(answers[1], group="new-1")
+    told = replace(answers, results=(boxed, grouped))
+    first, second = told.to_json()["results"]
+    assert first["box"] == [1.0, 2.5, 3.0, 4.0]
+    assert "group" not in first
+    assert second["group"] == "new-1"
+    assert "box" not in second
+    told.to_csv(tmp_path / "a.csv")
+    with (tmp_path / "a.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [rows[0][name] for name in ("x", "y", "width", "height")] == ["1", "2.5", "3", "4"]
+    assert [rows[1][name] for name in ("x", "width", "group")] == ["", "", "new-1"]
+    assert [row["nearest"] for row in rows] == ["ka", "kha"]
+    answers.to_csv(tmp_path / "b.csv")
+    header = (tmp_path / "b.csv").read_text().splitlines()[0]
+    assert header == "image,label,score,nearest,second,second_score"
 
 
 def test_csv_is_read_back_with_awkward_names(answers: Labels, tmp_path: Path) -> None:

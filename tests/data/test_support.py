@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from handful.data import support as module
+from handful.data import looking
+from handful.data.manifest import read_manifest
+from handful.data.pictures import Cutout
 from handful.data.support import OBJECT, Support
 from handful.errors import InputError
-from handful.images import read
+from handful.images import ImageLike, cut_object, cutting, read
+from handful.images.cutting import NEUTRAL
 
 
 def picture(seed: int, height: int = 8, width: int = 6) -> np.ndarray:
@@ -150,17 +153,17 @@ def test_one_image_twice_under_one_label_is_allowed(pets: Path) -> None:
 def test_each_file_is_decoded_once(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded: list[object] = []
 
-    def counting(image: object) -> np.ndarray:
+    def counting(image: ImageLike, **options: int) -> np.ndarray:
         decoded.append(image)
-        return read(image)
+        return read(image, **options)
 
-    monkeypatch.setattr(module, "read", counting)
+    monkeypatch.setattr(cutting, "read", counting)
     support = Support.from_folder(pets)
     for place in range(4):
         support.read(place)
     assert sorted(map(str, decoded)) == sorted(map(str, support.images))
     # a support too large to keep is decoded again instead
-    monkeypatch.setattr(module, "KEEP_BYTES", 4 * picture(0).nbytes - 1)
+    monkeypatch.setattr(looking, "KEEP_BYTES", 4 * picture(0).nbytes - 1)
     decoded.clear()
     large = Support.from_folder(pets)
     np.testing.assert_array_equal(large.read(2), picture(2))
@@ -239,6 +242,83 @@ def test_masks_a_program_holds_are_checked() -> None:
         Support.from_arrays([picture(0)], ["a"], masks=[np.zeros((5, 5), np.uint8)])
     with pytest.raises(InputError, match="no masks"):
         Support.from_arrays([picture(0)], ["a"], min_classes=1).read_mask(0)
+
+
+def test_masks_of_several_classes(tmp_path: Path) -> None:
+    for seed, where in enumerate(["cat/a", "cat/b", "dog/a"]):
+        save(tmp_path / f"images/{where}.png", picture(seed, 40, 30))
+        mask = np.zeros((40, 30), np.uint8)
+        mask[10:30, 5:25] = seed + 1
+        save(tmp_path / f"masks/{where}.png", mask)
+    save(tmp_path / "images/dog/bare.png", picture(9))
+    support = Support.from_folder(tmp_path)
+    assert support.labels == ("cat", "cat", "dog")
+    assert support.skipped == ((str(tmp_path / "images/dog/bare.png"), "no mask dog/bare.png"),)
+    np.testing.assert_array_equal(support.read(1), picture(1, 40, 30))
+    cut = support.read_object(1)
+    assert cut.shape == (22, 22, 3)
+    np.testing.assert_array_equal(cut[1:-1, 1:-1], picture(1, 40, 30)[10:30, 5:25])
+    assert (cut[0] == NEUTRAL).all()
+    (tmp_path / "masks/dog").rename(tmp_path / "masks/hound")
+    refused(tmp_path, str(tmp_path / "images/dog"), "no masks")
+
+
+def test_a_manifest_cuts_its_boxes_and_keeps_its_groups(tmp_path: Path) -> None:
+    save(tmp_path / "a.png", picture(0, 40, 60))
+    save(tmp_path / "b.png", picture(1, 40, 60))
+    (tmp_path / "bad.png").write_text("no picture")
+    lines = [
+        "a.png,cat,0,0,20,20,g",
+        "a.png,dog,30,10,20,20,",
+        "b.png,dog,,,,,g",
+        "b.png,,1,1,5,5,",
+    ]
+    lines += ["bad.png,cat,,,,,", "lost.png,cat,1,1,5,5,"]
+    path = tmp_path / "m.csv"
+    path.write_text("\n".join(["path,label,x,y,width,height,group", *lines]))
+    support = Support.read_any(path)
+    assert support.labels == ("cat", "dog", "dog")
+    assert support.groups == ("g", None, "g")
+    assert isinstance(support.images[1], Cutout)
+    assert support.images[2] == tmp_path / "b.png"
+    whole = picture(0, 40, 60)
+    for place, box in ((0, (0, 0, 20, 20)), (1, (30, 10, 20, 20))):
+        for found in (support.read(place), support.read_object(place), support.read(place, 5)):
+            np.testing.assert_array_equal(found, cut_object(whole, box))
+    np.testing.assert_array_equal(support.read(2), picture(1, 40, 60))
+    reasons = dict(support.skipped)
+    assert reasons[str(tmp_path / "b.png") + " [1, 1, 5, 5]"] == "no label"
+    assert reasons[str(tmp_path / "bad.png")].startswith("not an image")
+    assert reasons[str(tmp_path / "lost.png")].startswith("no such file")
+    again = Support.from_manifest(read_manifest(path)[:3])
+    assert again.labels == support.labels
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        (["a.png,", "b.png,"], "no row has a label"),
+        (["a.png,cat", "b.png,cat"], "one class only (cat)"),
+        (["lost.png,cat"], "lost.png: no such file"),
+        (["a.png,cat", "a.png,dog"], "the same image as"),
+    ],
+)
+def test_a_manifest_that_is_no_support(tmp_path: Path, lines: list[str], says: str) -> None:
+    for seed, name in enumerate(["a.png", "b.png"]):
+        save(tmp_path / name, picture(seed))
+    (tmp_path / "m.csv").write_text("\n".join(["path,label", *lines]))
+    with pytest.raises(InputError) as caught:
+        Support.from_manifest(tmp_path / "m.csv")
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_one_object_under_two_labels_and_two_objects_of_one_photo(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.png", picture(0, 40, 60))
+    one, other = Cutout(path, (0, 0, 20, 20)), Cutout(path, (30, 0, 20, 20))
+    assert len(Support.from_arrays([one, other], ["a", "b"])) == 2
+    with pytest.raises(InputError, match=r"\[0, 0, 20, 20\]: the same image"):
+        Support.from_arrays([one, Cutout(path, (0, 0, 20, 20))], ["a", "b"])
 
 
 @pytest.mark.data("omniglot-py")

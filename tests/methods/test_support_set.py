@@ -78,6 +78,47 @@ def test_leaving_out_equals_a_support_without_the_example(pooled: bool, seed: in
     assert (check.suspects[0].label, check.suspects[0].looks_like) == ("b", "a")
 
 
+@pytest.mark.parametrize("pooled", [True, False])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_group_is_left_out_as_a_whole(pooled: bool, seed: int) -> None:
+    """The check against a twin that rebuilds the support without each example's group."""
+    features, index = clouds(seed)
+    groups = ["x", "x", None, "y", None, "x", "z", "z", "z", "w"]
+    right, tested = 0, 0
+    for example in range(10):
+        keep = torch.tensor(
+            [
+                other != example and (groups[other] is None or groups[other] != groups[example])
+                for other in range(10)
+            ]
+        )
+        if not (index[keep] == index[example]).any():
+            continue
+        tested += 1
+        scores = []
+        for way in range(4):
+            shots = features[keep & (index == way)]
+            if not len(shots):
+                scores.append(-np.inf)
+                continue
+            merged = shots.mean(0, keepdim=True) if pooled and len(shots) > 1 else shots
+            scores.append(float((features[example] @ merged.T).max()))
+        right += int(np.argmax(scores)) == int(index[example])
+    # the second class's "z" has "y", "x" and the mislabelled one left; the third class and the
+    # fourth are of one group each
+    assert tested == 7
+    support = SupportSet(Dot(pooled), features, index)
+    check = check_support(support, list("abcd"), [None] * 10, None, groups)
+    assert check is not None
+    assert check.tested == tested
+    assert check.accuracy == pytest.approx(right / tested)
+    alone = [str(number) for number in range(10)]
+    assert check_support(support, list("abcd"), [None] * 10, None, alone) == check_support(
+        support, list("abcd"), [None] * 10, None
+    )
+    assert check_support(support, list("abcd"), [None] * 10, None, ["one"] * 10) is None
+
+
 def test_a_model_that_cannot_tell_the_classes_apart_suspects_nobody() -> None:
     features = torch.rand(40, 3, generator=torch.Generator().manual_seed(0))
     check = check_support(

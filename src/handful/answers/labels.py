@@ -29,12 +29,19 @@ class Label:
         The score of the best class, in [0, 1]; larger is surer.
     ranking : tuple of (str, float)
         Every class with its score, best first.
+    box : (x, y, width, height) or None
+        Which object of the image was named, in pixels; None: the whole image.
+    group : str or None
+        ``new-1``, ``new-2``, ... where the answer is "none of these" and what was rejected was
+        put into groups; None elsewhere.
     """
 
     image: str | None
     label: str | None
     score: float
     ranking: tuple[tuple[str, float], ...]
+    box: tuple[float, float, float, float] | None = None
+    group: str | None = None
 
     @property
     def nearest(self) -> str:
@@ -42,13 +49,14 @@ class Label:
         return self.ranking[0][0]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the answer as plain lists and dictionaries."""
-        return {
-            "image": self.image,
-            "label": self.label,
-            "score": self.score,
-            "ranking": [[label, score] for label, score in self.ranking],
-        }
+        """Return the answer as plain lists and dictionaries; box and group where there is one."""
+        value: dict[str, Any] = {"image": self.image}
+        if self.box is not None:
+            value["box"] = list(self.box)
+        value |= {"label": self.label, "score": self.score}
+        if self.group is not None:
+            value["group"] = self.group
+        return value | {"ranking": [[label, score] for label, score in self.ranking]}
 
 
 @dataclass(frozen=True)
@@ -123,22 +131,33 @@ class Labels(Sequence[Label]):
         }
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
-        """Write one row per image: image, label (empty: none of these), score, nearest, next.
+        """Write one row per answer: image, label (empty: none of these), score, nearest, next.
+
+        Where an answer is about an object of its image, there are columns x, y, width and height
+        too; where an answer has a group, a column group.
 
         Parameters
         ----------
         path : path-like
             The file to write; it is replaced whole or not at all.
         """
+        boxed = any(answer.box for answer in self.results)
+        grouped = any(answer.group for answer in self.results)
         rows = io.StringIO()
         writer = csv.writer(rows, lineterminator="\n")
-        writer.writerow(["image", "label", "score", "nearest", "second", "second_score"])
+        writer.writerow(
+            ["image", *(["x", "y", "width", "height"] if boxed else [])]
+            + ["label", "score", "nearest", "second", "second_score"]
+            + (["group"] if grouped else [])
+        )
         for answer in self.results:
             second = answer.ranking[1] if len(answer.ranking) > 1 else ("", "")
             score = format(answer.score, ".6g")
             other = format(second[1], ".6g") if second[0] else ""
-            row = [answer.image or "", answer.label or "", score, answer.nearest, second[0], other]
-            writer.writerow(row)
+            box = [format(value, ".10g") for value in answer.box or ()] or [""] * 4
+            row = [answer.image or "", *(box if boxed else [])]
+            row += [answer.label or "", score, answer.nearest, second[0], other]
+            writer.writerow([*row, *([answer.group or ""] if grouped else [])])
         write_text(path, rows.getvalue())
 
 

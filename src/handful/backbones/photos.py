@@ -105,9 +105,7 @@ def photo_embedder_of(
     """
     prepare = preparation(backbone, backbone.fixed_size or size, fit)
     place = whole if fit == "squash" else _middle
-    embedder = NetworkEmbedder(
-        Embedding(backbone), prepare, backbone.name, device, BATCH, place
-    )
+    embedder = NetworkEmbedder(Embedding(backbone), prepare, backbone.name, device, BATCH, place)
     embedder.side = backbone.fixed_size or size
     return embedder
 

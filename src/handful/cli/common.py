@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from handful.data.manifest import is_manifest, read_manifest
+from handful.data.pictures import Picture
 from handful.errors import InputError
 from handful.images import list_images
 
@@ -54,6 +56,33 @@ def gather(paths: Iterable[Path]) -> list[Path]:
             raise InputError(f"{path}: no images in this folder; give one that holds some")
         found += inside
     return found
+
+
+def gather_pictures(paths: Iterable[Path]) -> tuple[list[Picture], list[tuple[str, str]]]:
+    """Resolve what was named: files, folders of images, and manifests with their boxes.
+
+    Returns
+    -------
+    pictures : list of Picture
+        In the order named.
+    skipped : list of (path, why)
+        What the manifests list but cannot give.
+
+    Raises
+    ------
+    InputError
+        A folder without images, or a manifest that cannot be read.
+    """
+    found: list[Picture] = []
+    skipped: list[tuple[str, str]] = []
+    for path in paths:
+        if is_manifest(path):
+            manifest = read_manifest(path)
+            found += manifest.pictures
+            skipped += manifest.skipped
+        else:
+            found += gather([path])
+    return found, skipped
 
 
 def columns(rows: Sequence[Sequence[str]]) -> str:

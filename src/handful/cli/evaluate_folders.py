@@ -50,7 +50,8 @@ def fewshot(
     Parameters
     ----------
     root
-        A folder with one sub-folder of images for each class.
+        A folder with one sub-folder of images for each class, or a manifest with labels. Its
+        groups are kept together: none answers for itself.
     ways
         Classes in a support.
     shots
@@ -116,7 +117,8 @@ def retrieval(
     Parameters
     ----------
     root
-        A folder with one sub-folder of images for each class.
+        A folder with one sub-folder of images for each class, or a manifest with labels. Its
+        groups are kept together: none answers for itself.
     model
         One or more models, or all (of those for photos); handful-base where none is given.
     classes_file

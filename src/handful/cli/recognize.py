@@ -9,8 +9,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from handful import zoo
-from handful.answers import Labels
-from handful.cli.common import Device, Json, Model, columns, emit, gather, note
+from handful.answers import Label, Labels
+from handful.cli.common import Device, Json, Model, columns, emit, gather_pictures, note
 from handful.data.progress import track
 from handful.data.support import Support
 from handful.errors import InputError
@@ -22,6 +22,7 @@ def recognize(
     query: Annotated[list[Path], Parameter(consume_multiple=True, negative=())],
     support: Path | None = None,
     reject: Annotated[str | None, Parameter(show_default=False)] = None,
+    group_new: Annotated[bool, Parameter(negative=())] = False,
     out: Path | None = None,
     save: Path | None = None,
     model: Model = "auto",
@@ -33,13 +34,16 @@ def recognize(
     Parameters
     ----------
     query
-        Images to name, or folders of them.
+        Images to name, folders of them, or manifests: a CSV, or a JSON of MegaDetector or COCO,
+        or PASCAL VOC's XML files. Where a manifest has boxes, each object is named.
     support
-        A folder with one sub-folder of examples per class. A saved directory given as --model
-        needs none.
+        A folder with one sub-folder of examples per class, or a manifest with labels. A saved
+        directory given as --model needs none.
     reject
         Answer "none of these" below this score, a number from 0 to 1; none: never; auto: the
         model's own threshold (the default).
+    group_new
+        Group what is answered "none of these": new-1, new-2, ... each look like one class.
     out
         Write the answers into this CSV file too.
     save
@@ -49,19 +53,21 @@ def recognize(
     if reject is not None:
         recognizer.set_params(reject=_reject(reject))
     if support is not None:
-        recognizer.fit(Support.from_folder(support))
+        recognizer.fit(Support.read_any(support))
     if save is not None:
         recognizer.save(save)
-    images = gather(query)
-    answers = recognizer.predict(track(images, "Recognizing", len(images)), on_error="skip")
+    pictures, missing = gather_pictures(query)
+    tracked = track(pictures, "Recognizing", len(pictures))
+    answers = recognizer.predict(tracked, on_error="skip", group_new=group_new)
+    unread = (*missing, *answers.skipped)
     if not answers:
-        raise InputError(f"no query can be read: {answers.skipped[0][1]}")
-    answers = replace(answers, skipped=(*recognizer.skipped_, *answers.skipped))
+        raise InputError(f"no query can be read: {_line(*unread[0])}")
+    answers = replace(answers, skipped=(*recognizer.skipped_, *unread))
     if out is not None:
         answers.to_csv(out)
     emit(answers.to_json(), json, _text(answers))
-    for _, reason in answers.skipped:
-        note(f"skipped: {reason}")
+    for skipped in answers.skipped:
+        note(f"skipped: {_line(*skipped)}")
     for warning in answers.warnings:
         note(f"look at the support: {warning}")
 
@@ -85,11 +91,21 @@ def _reject(text: str) -> float | str | None:
         raise InputError(f"--reject {text}: give auto, none or a number from 0 to 1") from None
 
 
+def _line(path: str, why: str) -> str:
+    """Return the reason with the path in front, where it does not name it already."""
+    return why if why.startswith(path.rpartition(" [")[0] or path) else f"{path}: {why}"
+
+
+def _what(answer: Label) -> str:
+    box = f" [{', '.join(format(value, 'g') for value in answer.box)}]" if answer.box else ""
+    return f"{answer.image or ''}{box}"
+
+
 def _text(answers: Labels) -> str:
     rows = [
         [
-            answer.image or "",
-            answer.label or f"none of these (nearest: {answer.nearest})",
+            _what(answer),
+            answer.label or f"{answer.group or 'none of these'} (nearest: {answer.nearest})",
             f"{answer.score:.3f}",
         ]
         for answer in answers

@@ -11,6 +11,7 @@ from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
 from handful.data.episodes import Episodes, Indices
+from handful.data.grouped import grouped_episodes
 from handful.data.omniglot import OmniglotSet
 from handful.data.omniglot_runs import Runs
 from handful.errors import InputError
@@ -135,6 +136,7 @@ def sample_fewshot(
     episodes: int,
     seed: int = 0,
     paths: Sequence[str] = (),
+    groups: ArrayLike | None = None,
 ) -> Episodes:
     """Draw N-way K-shot episodes from any labelled set.
 
@@ -153,17 +155,22 @@ def sample_fewshot(
         Everything drawn follows from it.
     paths : sequence of str
         The file of each image, relative to a root; needed to save the episodes.
+    groups : array_like, optional
+        What each image must not be parted from, (N,) integers: no group is in the support and
+        among the queries of one episode, whatever the classes. A class's support is drawn from
+        half of its groups, or from as many more as it takes.
 
     Returns
     -------
     Episodes
         With queries (episodes, ways * queries), class by class. Classes of at most `shots` images
-        take no part.
+        (beside some other group of theirs) take no part.
 
     Raises
     ------
     InputError
-        Fewer than `ways` classes have more than `shots` images.
+        Fewer than `ways` classes have more than `shots` images, or no episode leaves every class
+        a query that is of no group of the support.
 
     Examples
     --------
@@ -173,6 +180,10 @@ def sample_fewshot(
     """
     rng = np.random.default_rng(seed)
     number = np.unique(np.asarray(labels), return_inverse=True)[1]
+    if groups is not None:
+        group = np.unique(np.asarray(groups), return_inverse=True)[1]
+        image = grouped_episodes(rng, _members(number), group, ways, shots, queries, episodes)
+        return _as_fewshot(image, shots, paths, seed)
     members = [m for m in _members(number) if len(m) > shots]
     if len(members) < ways:
         raise InputError(
@@ -185,9 +196,14 @@ def sample_fewshot(
         rows = np.flatnonzero(np.minimum(sizes, shots + queries) == count)
         place[rows, :count] = distinct(rng, sizes[rows], int(count))
     image = np.where(place < 0, -1, _padded(members)[chosen[:, None], place])
-    image = image.reshape(episodes, ways, shots + queries)
+    return _as_fewshot(image.reshape(episodes, ways, shots + queries), shots, paths, seed)
+
+
+def _as_fewshot(image: Indices, shots: int, paths: Sequence[str], seed: int) -> Episodes:
+    """Return the episodes of images (episodes, ways, shots + queries), -1 where there is none."""
+    episodes, ways, each = image.shape
     query = image[:, :, shots:].reshape(episodes, -1)
-    target = np.where(query < 0, -1, np.repeat(np.arange(ways), queries))
+    target = np.where(query < 0, -1, np.repeat(np.arange(ways), each - shots))
     return Episodes(image[:, :, :shots], query, target, tuple(paths), "fewshot", seed)
 
 

@@ -6,9 +6,13 @@ One sub-folder for each class, named as its label::
 
     support/cat/a.jpg  support/cat/b.png  support/dog/c.jpg
 
-Photos and their masks, paired by name (their label is ``object``)::
+Photos and their masks, paired by name (their label is ``object``, or the sub-folder's name)::
 
-    support/images/a.jpg  support/masks/a.png
+    support/images/a.jpg      support/masks/a.png
+    support/images/cat/a.jpg  support/masks/cat/a.png
+
+A manifest (:mod:`handful.data.manifest`) is a support too: where it has boxes, an example is what
+lies in the box; where it has groups, they are kept together.
 
 Hidden files and what systems leave behind (``.DS_Store``, ``Thumbs.db``) are ignored. A file that
 cannot be read is left out and listed in `Support.skipped`; what would make the answers wrong
@@ -17,55 +21,41 @@ without anybody noticing is an error.
 
 from __future__ import annotations
 
-import hashlib
 import os
-import unicodedata
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from handful.data.pictures import Picture, name
-from handful.data.progress import in_threads
+from handful.data.looking import Seen, look
+from handful.data.manifest import Manifest, is_manifest, read_manifest
+from handful.data.pictures import Picture, box, name, title, whole
+from handful.data.support_layouts import OBJECT, has_masks, list_classes, list_masked
 from handful.errors import InputError
-from handful.images import is_clutter, list_images, natural_key, read, read_mask
+from handful.images import ImageLike, cut_masked, natural_key, read_mask
+from handful.images.cutting import read_objects
 
-Result = TypeVar("Result")
-
-OBJECT = "object"
-"""The label of an example whose mask says where the object is, not which."""
-
-KEEP_BYTES = 256 * 2**20
-"""Memory for decoded pictures: one above its even share is decoded again where it is needed."""
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """What one look at an image left: its size, a digest, and its pixels where they are small."""
-
-    shape: tuple[int, ...]
-    digest: bytes
-    pixels: NDArray[np.uint8] | None
+__all__ = ["OBJECT", "Support"]
 
 
 @dataclass(frozen=True, eq=False)
 class Support:
-    """Labelled examples of one task; build it by `from_folder` or `from_arrays`.
+    """Labelled examples of one task; build it by `read_any` or one of the ``from_`` methods.
 
     Parameters
     ----------
-    images : tuple of path, PIL image or ndarray
-        The examples as they were given.
+    images : tuple of path, PIL image, ndarray or Cutout
+        The examples as they were given; a `Cutout` is one object of a picture.
     labels : tuple of str
         The class of each.
     masks : tuple of path, PIL image or ndarray, optional
-        For each example, which pixels show it.
-    groups : tuple of str, optional
-        For each example, what it must not be parted from: a slide, a camera, a burst.
+        For each example, which of its pixels show it.
+    groups : tuple of (str or None), optional
+        For each example, what it must not be parted from: a slide, a camera, a burst. None: it
+        stands alone.
     skipped : tuple of (path, why)
         Files that were left out.
 
@@ -79,10 +69,10 @@ class Support:
 
     images: tuple[Picture, ...]
     labels: tuple[str, ...]
-    masks: tuple[Picture, ...] | None = None
-    groups: tuple[str, ...] | None = None
+    masks: tuple[ImageLike, ...] | None = None
+    groups: tuple[str | None, ...] | None = None
     skipped: tuple[tuple[str, str], ...] = ()
-    _seen: tuple[_Seen, ...] = field(default=(), repr=False)
+    _seen: tuple[Seen, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         for what in ("labels", "masks", "groups"):
@@ -115,9 +105,72 @@ class Support:
         if not root.is_dir():
             what = "a file; give the folder that holds it" if root.exists() else "no such folder"
             raise InputError(f"{root}: {what}")
-        if (root / "images").is_dir() and (root / "masks").is_dir():
-            return _from_pairs(root, 1 if min_classes is None else min_classes)
-        return _from_classes(root, 2 if min_classes is None else min_classes)
+        masked = has_masks(root)
+        listing = list_masked(root) if masked else list_classes(root)
+        fewest = (1 if masked else 2) if min_classes is None else min_classes
+        _check_classes(str(root), listing.labels or [OBJECT], fewest)
+        support = _read(
+            listing.paths, listing.labels, listing.skipped, masks=listing.masks if masked else None
+        )
+        if masked and not support:
+            why = f" ({': '.join(support.skipped[0])})" if support.skipped else ""
+            form = "give images/X.jpg and masks/X.png"
+            raise InputError(f"{root}: no photo with a mask{why}; {form}")
+        for label, path in zip(listing.labels, listing.paths, strict=True):
+            if label not in support.labels:
+                first = next(pair for pair in support.skipped if Path(pair[0]).stem == path.stem)
+                why = f"{Path(first[0]).name}: {first[1]}"
+                raise InputError(f"{path.parent}: none of its images can be read ({why})")
+        _check_one_label(support)
+        return support
+
+    @classmethod
+    def read_any(cls, path: str | os.PathLike[str], *, min_classes: int | None = None) -> Support:
+        """Read a support folder or a manifest, whichever this is.
+
+        Raises
+        ------
+        InputError
+            As for `from_folder` and `from_manifest`.
+        """
+        if is_manifest(path):
+            return cls.from_manifest(path, min_classes=min_classes)
+        return cls.from_folder(path, min_classes=min_classes)
+
+    @classmethod
+    def from_manifest(
+        cls, manifest: str | os.PathLike[str] | Manifest, *, min_classes: int | None = None
+    ) -> Support:
+        """Take the rows of a manifest as examples.
+
+        Parameters
+        ----------
+        manifest : path-like or Manifest
+            A file that `handful.data.manifest.read_manifest` reads, or some of its rows.
+        min_classes : int, optional
+            The fewest classes that make sense; 2 unless given.
+
+        Raises
+        ------
+        InputError
+            As for `from_folder`; no row has a label. Rows without one are skipped.
+        """
+        listed = manifest if isinstance(manifest, Manifest) else read_manifest(manifest)
+        rows = [row for row in listed if row.label is not None]
+        if not rows:
+            why = f" ({': '.join(listed.skipped[0])})" if not listed and listed.skipped else ""
+            raise InputError(f"{listed.source}: no row has a label{why}; add a column label")
+        bare = [(title(row.picture) or "", "no label") for row in listed if row.label is None]
+        support = _read(
+            [row.picture for row in rows],
+            [str(row.label) for row in rows],
+            [*listed.skipped, *bare],
+            groups=None if listed.groups is None else [row.group for row in rows],
+        )
+        fewest = 2 if min_classes is None else min_classes
+        _check_classes(str(listed.source), support.classes, fewest)
+        _check_one_label(support)
+        return support
 
     @classmethod
     def from_arrays(
@@ -125,14 +178,14 @@ class Support:
         images: Iterable[Picture],
         labels: Iterable[object],
         *,
-        masks: Iterable[Picture] | None = None,
+        masks: Iterable[ImageLike] | None = None,
         groups: Iterable[object] | None = None,
         min_classes: int | None = None,
     ) -> Support:
         """Take examples that a program holds: arrays, PIL images or paths, and their labels.
 
-        Labels and groups that are no strings become one. Every image has to be readable here:
-        nothing is skipped.
+        Labels and groups that are no strings become one; a group of None stands alone. Every
+        image has to be readable here: nothing is skipped.
 
         Raises
         ------
@@ -144,11 +197,11 @@ class Support:
             pictures,
             tuple(str(label) for label in labels),
             None if masks is None else tuple(masks),
-            None if groups is None else tuple(str(group) for group in groups),
-            _seen=tuple(_look(picture, len(pictures)) for picture in pictures),
+            None if groups is None else tuple(None if g is None else str(g) for g in groups),
         )
         fewest = (2 if masks is None else 1) if min_classes is None else min_classes
         _check_classes("the support", support.classes, fewest)
+        support = replace(support, _seen=look(pictures)[1])
         _check_one_label(support)
         for photo, seen, mask in zip(pictures, support._seen, support.masks or (), strict=False):
             _check_mask(photo, seen, mask, read_mask(mask))
@@ -169,10 +222,38 @@ class Support:
             places[label].append(place)
         return {label: tuple(found) for label, found in places.items()}
 
-    def read(self, place: int) -> NDArray[np.uint8]:
-        """Return example `place` as (H, W, 3) uint8: kept from the check, or decoded again."""
+    def read(self, place: int, at_least: int | None = None) -> NDArray[np.uint8]:
+        """Return example `place` as (H, W, 3) uint8: kept from the check, or decoded again.
+
+        Parameters
+        ----------
+        place : int
+            Which one; of a `Cutout` its part is returned.
+        at_least : int, optional
+            A short side in pixels that is enough: large JPEGs are decoded as for a query.
+
+        Raises
+        ------
+        InputError
+            The file has changed so that it cannot be read any more.
+        """
         kept = self._seen[place].pixels if self._seen else None
-        return read(self.images[place]) if kept is None else kept
+        if kept is not None and (at_least is None or min(kept.shape[:2]) < 2 * at_least):
+            return kept
+        picture = self.images[place]
+        (found,) = read_objects(whole(picture), [box(picture)], at_least)
+        if isinstance(found, InputError):
+            raise found
+        return found
+
+    def read_object(self, place: int, at_least: int | None = None) -> NDArray[np.uint8]:
+        """Return what example `place` is an example of: `read`, its mask cut out where it has one.
+
+        See `handful.images.cut_masked`. What is masked is decoded in full.
+        """
+        if self.masks is None:
+            return self.read(place, at_least)
+        return cut_masked(self.read(place), self.read_mask(place))
 
     def read_mask(self, place: int) -> NDArray[Any]:
         """Return the mask of example `place` as (H, W) integers."""
@@ -181,102 +262,35 @@ class Support:
         return read_mask(self.masks[place])
 
 
-def _from_classes(root: Path, min_classes: int) -> Support:
-    skipped = [(str(path), "not in the folder of a class") for path in list_images(root)]
-    folders = [path for path in root.iterdir() if path.is_dir() and not is_clutter(path.name)]
-    folders.sort(key=lambda path: (natural_key(path.name), path.name))
-    if not folders:
-        where = "its images are in no sub-folder" if skipped else "no images"
-        raise InputError(f"{root}: {where}; put those of each class into a folder of its name")
-    found = [(_label(folder), list_images(folder)) for folder in folders]
-    for folder, (_, paths) in zip(folders, found, strict=True):
-        if not paths:
-            raise InputError(f"{folder}: no images; add some, or remove this class's folder")
-    _check_classes(str(root), [label for label, _ in found], min_classes)
-
-    pairs = [(path, label) for label, paths in found for path in paths]
-    looked = in_threads(
-        lambda pair: _or_why(pair[0], partial(_look, pair[0], len(pairs))),
-        pairs,
-        "reading the support",
+def _read(
+    pictures: Sequence[Picture],
+    labels: Sequence[str],
+    skipped: Iterable[tuple[str, str]],
+    masks: Sequence[ImageLike] | None = None,
+    groups: Sequence[str | None] | None = None,
+) -> Support:
+    """Decode examples and their masks, and leave out what cannot be read."""
+    left_out = list(skipped)
+    places, looked = look(pictures, left_out)
+    seen = dict(zip(places, looked, strict=True))
+    if masks is not None:
+        for place in places:
+            try:
+                values = read_mask(masks[place])
+            except InputError as error:
+                path = name(masks[place]) or "a mask"
+                left_out.append((path, str(error).removeprefix(f"{path}: ")))
+                del seen[place]
+                continue
+            _check_mask(pictures[place], seen[place], masks[place], values)
+    return Support(
+        tuple(pictures[place] for place in seen),
+        tuple(labels[place] for place in seen),
+        None if masks is None else tuple(masks[place] for place in seen),
+        None if groups is None else tuple(groups[place] for place in seen),
+        tuple(left_out),
+        tuple(seen.values()),
     )
-    kept = []
-    for (path, label), seen in zip(pairs, looked, strict=True):
-        if isinstance(seen, str):
-            skipped.append((str(path), seen))
-        else:
-            kept.append((path, label, seen))
-    for folder, (label, paths) in zip(folders, found, strict=True):
-        if label not in {label for _, label, _ in kept}:
-            why = dict(skipped)[str(paths[0])]
-            raise InputError(f"{folder}: none of its images can be read ({paths[0].name}: {why})")
-    images, labels, looks = zip(*kept, strict=True)
-    support = Support(images, labels, skipped=tuple(skipped), _seen=looks)
-    _check_one_label(support)
-    return support
-
-
-def _from_pairs(root: Path, min_classes: int) -> Support:
-    photos, masks = _by_stem(root / "images"), _by_stem(root / "masks")
-    for stem, mask in masks.items():
-        if stem not in photos:
-            raise InputError(f"{mask}: a mask without a photo; add images/{stem}.jpg or remove it")
-    _check_classes(str(root), [OBJECT], min_classes)
-    kept = []
-    skipped: list[tuple[str, str]] = []
-    for stem, path in photos.items():
-        if stem not in masks:
-            skipped.append((str(path), f"no mask masks/{stem}.png"))
-            continue
-        mask = masks[stem]
-        seen = _or_why(path, partial(_look, path, len(photos)))
-        values = _or_why(mask, partial(read_mask, mask))
-        if isinstance(seen, str):
-            skipped.append((str(path), seen))
-        elif isinstance(values, str):
-            skipped.append((str(mask), values))
-        else:
-            _check_mask(path, seen, mask, values)
-            kept.append((path, mask, seen))
-    if not kept:
-        why = f" ({skipped[0][0]}: {skipped[0][1]})" if skipped else ""
-        raise InputError(f"{root}: no photo with a mask{why}; give images/X.jpg and masks/X.png")
-    images, kept_masks, looks = zip(*kept, strict=True)
-    labels = (OBJECT,) * len(kept)
-    return Support(images, labels, kept_masks, skipped=tuple(skipped), _seen=looks)
-
-
-def _label(folder: Path) -> str:
-    # macOS hands out names decomposed: the same word must stay the same label everywhere
-    return unicodedata.normalize("NFC", folder.name)
-
-
-def _by_stem(folder: Path) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for path in list_images(folder):
-        stem = unicodedata.normalize("NFC", path.stem)
-        if stem in found:
-            raise InputError(f"{path}: {found[stem].name} has the same name; rename one of them")
-        found[stem] = path
-    return found
-
-
-def _look(picture: Picture, among: int) -> _Seen:
-    """Decode a picture once, for all that is to be known of it."""
-    pixels = read(picture)
-    # the pixels, not the file: a copy in another format without loss is found too
-    digest = hashlib.blake2b(str(pixels.shape).encode(), digest_size=16)
-    digest.update(pixels.data)
-    small = pixels.nbytes <= KEEP_BYTES // among
-    return _Seen(pixels.shape, digest.digest(), pixels if small else None)
-
-
-def _or_why(path: Path, work: Callable[[], Result]) -> Result | str:
-    """Return what `work` gives, or why the file cannot be used."""
-    try:
-        return work()
-    except InputError as error:
-        return str(error).removeprefix(f"{path}: ")
 
 
 def _check_classes(where: str, labels: Sequence[str], fewest: int) -> None:
@@ -294,14 +308,14 @@ def _check_one_label(support: Support) -> None:
     for place, seen in enumerate(support._seen):
         other = first.setdefault(seen.digest, place)
         if support.labels[other] != support.labels[place]:
-            one, two = (name(support.images[i]) or f"image {i}" for i in (other, place))
+            one, two = (title(support.images[i]) or f"image {i}" for i in (other, place))
             raise InputError(
                 f"{two}: the same image as {one}, but labelled {support.labels[place]!r}"
                 f" and not {support.labels[other]!r}; keep the right one"
             )
 
 
-def _check_mask(photo: Picture, seen: _Seen, mask: Picture, values: NDArray[Any]) -> None:
+def _check_mask(photo: Picture, seen: Seen, mask: ImageLike, values: NDArray[Any]) -> None:
     (high, wide), (tall, broad) = seen.shape[:2], values.shape
     if (high, wide) != (tall, broad):
         raise InputError(

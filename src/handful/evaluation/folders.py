@@ -1,17 +1,17 @@
-"""A folder of classes encoded by a method: each photo decoded once, a batch in memory at a time."""
+"""A folder of classes encoded by a method: each photo decoded once, a few in memory at a time."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor
 
 from handful.data.class_folders import ClassFolders
-from handful.data.pictures import batches
+from handful.data.pictures import bare_reason, decode_ahead
 from handful.data.progress import track
 from handful.errors import InputError
+from handful.methods.decoding import enough_side
 from handful.methods.matcher import Matcher
 
 _PARTS = {"test", "train", "training", "val", "valid", "validation", "images"}
@@ -41,23 +41,22 @@ def encode_folder(matcher: Matcher, folder: ClassFolders) -> EncodedFolder:
     InputError
         No image can be read, or the features are not numbers.
     """
-    place = {os.fspath(path): i for i, path in enumerate(folder.paths)}
     unread: list[tuple[str, str]] = []
     kept: list[int] = []
     features: Tensor | None = None
-    paths = track(folder.paths, f"encoding with {matcher.name}", len(folder))
-    for names, images in batches(paths, unread):
-        part = matcher.encode(images)
+    pictures = track(folder.pictures, f"encoding with {matcher.name}", len(folder))
+    for batch in decode_ahead(pictures, unread, at_least=enough_side(matcher)):
+        part = matcher.encode(batch.images)
         if features is None:  # the whole is allocated once: two copies of it may be gigabytes
             features = part.new_empty(len(folder), *part.shape[1:])
         features[len(kept) : len(kept) + len(part)] = part
-        kept += [place[str(name)] for name in names]
+        kept += batch.places
     if features is None:
         raise InputError(f"{folder.root}: none of its images can be read ({unread[0][1]})")
     features = features[: len(kept)]
     if not features.isfinite().all():
         raise InputError(f"{matcher.name}: its features are not numbers; its weights are damaged")
-    skipped = [(folder.name(path), why.removeprefix(f"{path}: ")) for path, why in unread]
+    skipped = [(folder.name(path), bare_reason(why, path)) for path, why in unread]
     return EncodedFolder(folder.take(kept, skipped), features)
 
 

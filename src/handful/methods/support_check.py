@@ -1,4 +1,4 @@
-"""The support examined by itself: each example named by all the others."""
+"""The support examined by itself: each example named by the others, those of its group left out."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ def check_support(
     classes: Sequence[str],
     images: Sequence[str | None],
     threshold: float | None,
+    groups: Sequence[str | None] | None = None,
 ) -> SupportCheck | None:
     """Leave each example out, name it by the others, and collect those that look mislabelled.
 
@@ -38,18 +39,24 @@ def check_support(
     threshold : float or None
         An example whose best score is below this looks like nothing at all: badly drawn, but
         not another class's, so no suspect.
+    groups : sequence of (str or None), optional
+        What each example must not be parted from: with it, the whole of its group is left out,
+        whatever its class. Frames of one burst would name each other rightly without any merit.
 
     Returns
     -------
     SupportCheck or None
-        None where every class has one example: nothing can be left out.
+        None where no class has examples of two groups: nothing can be left out.
     """
-    shots = torch.bincount(support.index)
-    tested = torch.nonzero(shots[support.index] > 1).flatten()
+    group = _numbers(groups, len(support.index))
+    raw = _left_out_each(support, group)
+    # -inf: without its group nothing is left of its class, so nothing can be said
+    alone = raw.gather(1, support.index[:, None])[:, 0].isneginf()
+    tested = torch.nonzero(~alone).flatten()
     if len(tested) == 0:
         return None
     own = support.index[tested]
-    raw = _left_out_each(support)[tested]
+    raw = raw[tested]
     wrong = raw.argmax(1) != own
     accuracy = 1 - float(wrong.float().mean())
     if accuracy < SupportCheck.TRUSTED:
@@ -76,29 +83,38 @@ def check_support(
         trusted[example] = False
         members = torch.nonzero(trusted & (support.index == own[row])).flatten()
         raw[:, own[row]] = support.against(support.features[tested], members)
-        _leave_out(support, raw, tested, members)
+        _leave_out(support, raw, tested, members, int(own[row]), group)
     return SupportCheck(accuracy, len(tested), tuple(suspects))
 
 
-def _left_out_each(support: SupportSet) -> Tensor:
-    """Score every example against the classes without itself: raw scores (S, ways)."""
+def _numbers(groups: Sequence[str | None] | None, examples: int) -> Tensor:
+    """Give each group a number, (S,): an example without one is a group of its own."""
+    keys = [(place, "") if name is None else (-1, name) for place, name in enumerate(groups or ())]
+    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+    return torch.tensor([numbers[key] for key in keys]) if keys else torch.arange(examples)
+
+
+def _left_out_each(support: SupportSet, group: Tensor) -> Tensor:
+    """Score every example against the classes without its group: raw scores (S, ways)."""
     if support.prototypes is None:
         pairs = support.matcher.compare(support.features, support.features)
-        itself = torch.eye(len(pairs), dtype=torch.bool)
-        return support.best_shot(pairs.masked_fill(itself, -torch.inf))
+        return support.best_shot(pairs.masked_fill(group[:, None] == group, -torch.inf))
     raw = support.raw(support.features).clone()
     everyone = torch.arange(len(raw))
     for way in range(support.ways):
-        _leave_out(support, raw, everyone, torch.nonzero(support.index == way).flatten())
+        members = torch.nonzero(support.index == way).flatten()
+        _leave_out(support, raw, everyone, members, way, group)
     return raw
 
 
-def _leave_out(support: SupportSet, raw: Tensor, tested: Tensor, members: Tensor) -> None:
-    """Score each member of a class against the other members, in its row of `raw`."""
-    for member in members.tolist():
-        others = members[members != member]
-        way = support.index[member]
-        raw[tested == member, way] = support.against(support.features[member][None], others)
+def _leave_out(
+    support: SupportSet, raw: Tensor, tested: Tensor, members: Tensor, way: int, group: Tensor
+) -> None:
+    """Score what shares a group with members of a class against its other members, in `raw`."""
+    for number in sorted(set(group[members].tolist())):
+        rows = torch.nonzero(group[tested] == number).flatten()
+        others = members[group[members] != number]
+        raw[rows, way] = support.against(support.features[tested[rows]], others)
 
 
 def _worst(

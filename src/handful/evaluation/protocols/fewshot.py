@@ -54,7 +54,8 @@ def measure(
     matcher : Matcher
         The method.
     folder : ClassFolders
-        The images. Classes of at most `shots` images take no part.
+        The images. Classes of at most `shots` images take no part. Where they have groups, none
+        is in the support and among the queries of one episode.
     ways, shots : int
         Classes in a support, and examples of each.
     queries : int
@@ -106,6 +107,7 @@ def measure(
             "head": chosen,
             "classes": len(encoded.folder.classes),
             "images": len(encoded.folder),
+            **({} if encoded.folder.groups is None else {"groups": _groups(encoded.folder)}),
             "skipped": [list(pair) for pair in encoded.folder.skipped],
         },
         rows=[{"episode": t, "accuracy": round(float(value), 6)} for t, value in enumerate(share)],
@@ -158,9 +160,18 @@ def _draw(
     folder: ClassFolders, ways: int, shots: int, queries: int, episodes: int, seed: int
 ) -> Episodes:
     try:
-        return sample_fewshot(folder.labels, ways, shots, queries, episodes, seed, folder.names)
+        groups = folder.group_numbers
+        return sample_fewshot(
+            folder.labels, ways, shots, queries, episodes, seed, folder.names, groups
+        )
     except InputError as error:
         raise InputError(f"{folder.root}: {error}") from error
+
+
+def _groups(folder: ClassFolders) -> int:
+    """Return how many groups there are."""
+    numbers = folder.group_numbers
+    return 0 if numbers is None else len(np.unique(numbers))
 
 
 def _choose(

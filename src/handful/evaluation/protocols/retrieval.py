@@ -14,6 +14,7 @@ from handful.errors import InputError
 from handful.evaluation.folders import dataset_name, encode_folder
 from handful.evaluation.results import Result
 from handful.methods.matcher import Matcher
+from handful.metrics.apart import retrieve_apart
 from handful.metrics.retrieval import retrieve
 
 KS = (1, 2, 4, 8)
@@ -27,7 +28,8 @@ def measure(matcher: Matcher, folder: ClassFolders) -> Result:
     matcher : Matcher
         The method.
     folder : ClassFolders
-        The images; one that is alone in its class is found by others, but is no query.
+        The images; one that is alone in its class is found by others, but is no query. What is of
+        the query's own group is not among its results.
 
     Returns
     -------
@@ -39,19 +41,25 @@ def measure(matcher: Matcher, folder: ClassFolders) -> Result:
     Raises
     ------
     InputError
-        No class has two images that can be read.
+        No class has two images (of two groups) that can be read.
     """
     start = time.perf_counter()
     encoded = encode_folder(matcher, folder)
     read, features = encoded.folder, encoded.features
-    if len(set(read.labels)) == len(read):
-        raise InputError(f"{read.root}: no class has two images; give more of each")
+    groups = read.group_numbers
+    apart = range(len(read)) if groups is None else groups.tolist()
+    if len(set(read.labels)) == len(set(zip(read.labels, apart, strict=True))):
+        what = "images" if groups is None else "groups of images"
+        raise InputError(f"{read.root}: no class has two {what}; give more of each")
 
     @torch.no_grad()
     def rows(part: slice) -> NDArray[Any]:
         return np.asarray(matcher.compare(features[part], features))
 
-    found = retrieve(rows, read.labels, KS)
+    if groups is None:
+        found = retrieve(rows, read.labels, KS)
+    else:
+        found = retrieve_apart(rows, read.labels, groups, KS)
     metrics: dict[str, Any] = {f"recall@{k}": found.recall_at(k) for k in KS}
     metrics["interval"] = list(found.interval_at(1))
     metrics["map@r"] = found.map_at_r
@@ -67,6 +75,7 @@ def measure(matcher: Matcher, folder: ClassFolders) -> Result:
             "dataset": dataset_name(read.root),
             "classes": len(read.classes),
             "images": len(read),
+            **({} if groups is None else {"groups": len(set(groups.tolist()))}),
             "skipped": [list(pair) for pair in read.skipped],
         },
         rows=[

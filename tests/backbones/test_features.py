@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from handful.backbones import Embedding, FeatureMaps, check_digest
+from handful.backbones import Embedding, FeatureMaps, build, check_digest
 from handful.errors import InputError
 
 
@@ -139,3 +139,12 @@ def test_embedding_has_unit_length_and_needs_one() -> None:
     torch.testing.assert_close(vectors.norm(dim=1), torch.ones(5))
     with pytest.raises(InputError, match="tiny: was built without an embedding"):
         Embedding(Tiny(features=0))
+
+
+def test_a_random_control_is_the_same_every_time_and_loads_nothing() -> None:
+    first, again = build("random:handful-base").load(), build("random:handful-base").load()
+    assert first.name == "random:handful-base"
+    assert first.digest is None
+    pixels = torch.rand(1, 3, 64, 64)
+    assert torch.equal(first.embed(pixels), again.embed(pixels))
+    assert not torch.equal(first.embed(pixels), build("handful-base").load().embed(pixels))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from handful.methods.calibration import Calibration, fit_calibration
+from handful.methods.calibration import Calibration, fit_calibration, shots_factor
 
 
 @pytest.fixture(scope="module")
@@ -144,3 +146,24 @@ def test_order_is_kept(fitted: Calibration) -> None:
 
 def test_survives_a_card(fitted: Calibration) -> None:
     assert Calibration(**fitted.to_dict()) == fitted
+
+
+def test_cosines_to_prototypes_of_any_number_of_shots_are_brought_together() -> None:
+    # vectors with mutual cosine r: a common part and parts of their own, all orthogonal
+    r, generator = 0.4, torch.Generator().manual_seed(1)
+    noise = torch.randn(4000, 2000, generator=generator)
+    noise[:, 0] = 0
+    noise *= ((1 - r) ** 0.5) / noise.norm(dim=1, keepdim=True)
+    noise[:, 0] = r**0.5
+    query = noise[:200]
+    for shots in (1, 2, 5, 16):
+        support = noise[200 : 200 + 200 * shots].view(200, shots, -1).mean(1)
+        cosines = (query * support).sum(1) / support.norm(dim=1)
+        found = float(cosines.mean()) * float(shots_factor(r, shots))
+        assert found == pytest.approx(r, abs=0.01)
+    assert shots_factor(None, 7) == shots_factor(-0.1, 7) == 1.0
+
+
+def test_likeness_is_kept_only_where_there_is_one(fitted: Calibration) -> None:
+    assert "likeness" not in fitted.to_dict()
+    assert replace(fitted, likeness=0.3).to_dict()["likeness"] == 0.3

@@ -75,6 +75,7 @@ class FeatureMaps(nn.Module, ABC):
         self.fixed_size = fixed_size
         self.frozen = frozen
         self.digest: str | None = None
+        self._random = False
         self._dropped = dropped
         self.requires_grad_(not frozen)
         self.train(not frozen)
@@ -114,11 +115,19 @@ class FeatureMaps(nn.Module, ABC):
         InputError
             No such file, another network's file, or no file and no network connection.
         """
+        if self._random and weights is None:
+            return self
         path = self._download() if weights is None else Path(weights)
         if path.suffix not in {".safetensors", ".pt", ".pth"}:
             raise InputError(f"{path}: weights are a .safetensors, .pt or .pth file")
         self._fill(zoo.load_weights(path), path)
         self.digest = sha256(path)
+        return self
+
+    def keep_random(self) -> Self:
+        """Let `load` without a file leave the random weights: a control in experiments."""
+        self._random = True
+        self.name = f"random:{self.name}"
         return self
 
     def _translated(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

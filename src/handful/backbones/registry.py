@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+
 from handful.backbones.features import FeatureMaps
 from handful.errors import InputError
 
@@ -13,6 +15,8 @@ def build(name: str, **options: object) -> FeatureMaps:
     ----------
     name : str
         ``handful-base``, ``torchvision:NAME``, ``timm:NAME``; a plain name is torchvision's.
+        ``handful-base-source`` is timm's network as the source weights of `handful-base` need it,
+        and ``random:NAME`` a control: any of these with random weights, the same every time.
     **options : object
         Of the class that is built: `HandfulBase`, `TorchvisionBackbone`, `TimmBackbone`.
 
@@ -27,11 +31,20 @@ def build(name: str, **options: object) -> FeatureMaps:
     'torchvision:resnet18'
     """
     # both libraries take seconds to import
+    if name.startswith("random:"):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            return build(name.removeprefix("random:"), **options).keep_random()
     library, _, architecture = name.rpartition(":")
     if name == "handful-base":
         from handful.backbones.handful_base import HandfulBase
 
         return HandfulBase(**options)  # type: ignore[arg-type]
+    if name == "handful-base-source":
+        from handful.backbones.handful_base import MEAN, STD
+        from handful.backbones.timm_backbone import TimmBackbone
+
+        return TimmBackbone("mobilenetv2_100", mean=MEAN, std=STD, pad_type="same")
     if library == "timm":
         from handful.backbones.timm_backbone import TimmBackbone
 

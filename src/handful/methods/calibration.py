@@ -29,6 +29,9 @@ class Calibration:
         The score, in [0, 1], at or above which a query belongs to one of the support's classes.
     verify : float
         The score, in [0, 1], at or above which two images show one class.
+    likeness : float or None
+        The mean cosine of two images of one class, where raw scores are cosines: what
+        `shots_factor` needs. None leaves raw scores as they are.
 
     References
     ----------
@@ -46,18 +49,51 @@ class Calibration:
     temperature: float
     reject: float
     verify: float
+    likeness: float | None = None
 
     def probability(self, raw: Tensor) -> Tensor:
         """Map raw scores of any shape to [0, 1]."""
         return torch.sigmoid(self.slope * raw + self.offset)
 
     def to_dict(self) -> dict[str, float]:
-        """Return the five numbers, for a card or a run's JSON."""
-        return asdict(self)
+        """Return the numbers, for a card or a run's JSON."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+def shots_factor(likeness: float | None, shots: int | Tensor) -> float | Tensor:
+    r"""Return the factor that makes cosines to prototypes of any number of shots comparable.
+
+    The mean of k unit vectors whose cosines with each other are r has the length
+    :math:`\sqrt{r + (1 - r) / k}`; an image whose cosine with each of them is r has the cosine r
+    divided by that length with their normalised mean. Multiplied by the length it is r again,
+    whatever k is.
+
+    Parameters
+    ----------
+    likeness : float or None
+        r; None, or below 0: the factor is 1.
+    shots : int or Tensor of integers
+        k.
+
+    Examples
+    --------
+    >>> shots_factor(0.4, 1), round(shots_factor(0.4, 5), 3)
+    (1.0, 0.721)
+    """
+    if likeness is None or likeness < 0:
+        return 1.0
+    length: float | Tensor = (likeness + (1 - likeness) / shots) ** 0.5
+    return length
 
 
 def fit_calibration(
-    same: Tensor, different: Tensor, known: Tensor, truth: Tensor, unknown: Tensor
+    same: Tensor,
+    different: Tensor,
+    known: Tensor,
+    truth: Tensor,
+    unknown: Tensor,
+    *,
+    likeness: float | None = None,
 ) -> Calibration:
     """Fit a calibration on trials of validation classes.
 
@@ -72,6 +108,8 @@ def fit_calibration(
         The right column of each row of `known`, (t,) integers.
     unknown : Tensor
         Raw scores (u, ways) of queries of classes outside the support.
+    likeness : float, optional
+        Kept in the calibration; the scores given are made comparable by it already.
 
     Returns
     -------
@@ -92,6 +130,7 @@ def fit_calibration(
         _temperature(known, truth),
         reject=_threshold(best_known[right], calibration.probability(unknown.amax(1))),
         verify=_threshold(calibration.probability(same), calibration.probability(different)),
+        likeness=likeness,
     )
 
 

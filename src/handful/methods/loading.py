@@ -17,6 +17,8 @@ from handful.methods.matcher import Matcher
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from handful.backbones import Embedder
+
 KOCH = ("koch-paper", "koch-slides", "koch-warm")
 """Recipes of Koch's network: too large to bundle, so their weights are given as a file."""
 
@@ -26,13 +28,14 @@ PHOTO_SIZE = 160
 
 @dataclass(frozen=True)
 class Request:
-    """What a builder needs to know: the name, its card and tensors if any, device, photo size."""
+    """What a builder needs to know: the name, its card and tensors if any, and what was asked."""
 
     name: str
     entry: zoo.Card | None
     tensors: dict[str, Tensor]
     device: str
-    size: int
+    size: int | None
+    backbone_weights: str | os.PathLike[str] | None = None
 
     @property
     def calibration(self) -> Calibration | None:
@@ -86,17 +89,17 @@ def load(
     >>> load("nearest-neighbour").name
     'nearest-neighbour'
     """
-    device, size = _device(device), size or PHOTO_SIZE
+    device = _device(device)
     method, colon, backbone = str(name).partition(":")
     if colon and not Path(name).exists():
         if method != "prototypes":
             raise InputError(f"{name}: METHOD:BACKBONE takes the method prototypes, not {method!r}")
-        return _on_backbone(backbone, str(name), device, size, backbone_weights)
+        return _on_backbone(backbone, str(name), device, size or PHOTO_SIZE, backbone_weights)
     if weights is not None:
         entry = _card_of(Path(weights), str(name))
         kind = entry.method if entry else "koch_siamese"
         tensors = zoo.load_weights(weights)
-        return _BUILDERS[kind](Request(str(name), entry, tensors, device, size))
+        return _BUILDERS[kind](Request(str(name), entry, tensors, device, size, backbone_weights))
     if str(name) in KOCH and not zoo.is_entry(name):
         raise InputError(
             f"{name}: its weights are not bundled; make them with `handful train {name} --root"
@@ -104,7 +107,8 @@ def load(
         )
     entry = zoo.card(name)
     tensors = zoo.load_weights(name) if entry.weights else {}
-    return _BUILDERS[entry.method](Request(entry.name, entry, tensors, device, size))
+    request = Request(entry.name, entry, tensors, device, size, backbone_weights)
+    return _BUILDERS[entry.method](request)
 
 
 def _card_of(file: Path, name: str) -> zoo.Card | None:
@@ -166,11 +170,15 @@ def _koch(request: Request) -> Matcher:
 def _prototypes(request: Request) -> Matcher:
     from handful.methods.prototypes import Prototypes
 
+    if request.entry is not None and "maps" in request.entry.input:
+        return Prototypes(_projected(request), request.name, request.calibration)
     if request.entry is not None and request.entry.backbone != "drawing-net":
         from handful.backbones.handful_base import photo_embedder
 
         return Prototypes(
-            photo_embedder(request.size, request.device), request.name, request.calibration
+            photo_embedder(request.size or PHOTO_SIZE, request.device),
+            request.name,
+            request.calibration,
         )
     from handful.backbones.drawing import DrawingNet, drawing_embedder
 
@@ -179,6 +187,26 @@ def _prototypes(request: Request) -> Matcher:
     _fill(network, request)
     embedder = drawing_embedder(network, config.get("margin"), request.device)
     return Prototypes(embedder, request.name, request.calibration)
+
+
+def _projected(request: Request) -> Embedder:
+    """Return the embedder of a projection: its backbone, whose weights must be the same."""
+    from torch import nn
+
+    from handful.backbones import NetworkEmbedder, build, check_digest
+    from handful.backbones.photos import BATCH, preparation
+    from handful.backbones.projection import PooledMaps, Whitening
+
+    assert request.entry is not None
+    known = request.entry.input
+    backbone = build(request.entry.backbone).load(request.backbone_weights)
+    check_digest(known["backbone_sha256"], backbone)
+    pooled = PooledMaps(backbone, known["maps"])
+    whitening = Whitening(pooled.features, known["outputs"])
+    _fill(whitening, request)
+    prepare = preparation(backbone, request.size or known["size"])
+    network = nn.Sequential(pooled, whitening)
+    return NetworkEmbedder(network, prepare, backbone.name, request.device, BATCH)
 
 
 def _on_backbone(

@@ -34,14 +34,30 @@ def bundle(run: Path, results: Sequence[Path], root: Path = zoo.BUNDLED) -> zoo.
     Card
         As it was written.
     """
-    entry = zoo.card(run)
+    entry = _onto_bundled(zoo.card(run), root)
     changes: dict[str, object] = {"figures": tuple(_figure(path, entry) for path in results)}
     if entry.files is not None:
         listed = f"files/{entry.name}.txt"
         write_text(root / listed, (run / FILES).read_text(encoding="utf-8"))
         changes["files"] = entry.files.model_copy(update={"list": listed})
+    written = entry.model_copy(update=changes)
+    if zoo.card(run).weights is None and entry.weights is not None:
+        write_text(root / "cards" / f"{entry.name}.json", written.model_dump_json(indent=2) + "\n")
+        return written
     tensors = zoo.load_weights(run) if entry.weights else {}
-    return zoo.bundle(entry.model_copy(update=changes), tensors, root)
+    return zoo.bundle(written, tensors, root)
+
+
+def _onto_bundled(entry: zoo.Card, root: Path) -> zoo.Card:
+    """Return the bundled card with a new calibration where the run only calibrated its weights."""
+    path = root / "cards" / f"{entry.name}.json"
+    if entry.weights is not None or not path.is_file():
+        return entry
+    bundled = zoo.Card.model_validate_json(path.read_text(encoding="utf-8"))
+    if bundled.weights is None:
+        return entry
+    kept = ("calibration", "files", "recipe", "seed", "data")
+    return bundled.model_copy(update={name: getattr(entry, name) for name in kept})
 
 
 def _figure(path: Path, entry: zoo.Card) -> zoo.Figure:

@@ -8,6 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -102,9 +103,44 @@ def read_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     for override in overrides:
         _override(recipe, override)
     held = recipe["validation"]
+    if isinstance(held, float) and 0 < held < 1:
+        return recipe
     if not isinstance(held, list) or not held or not all(isinstance(x, str) for x in held):
-        raise InputError(f"{name}: validation is {held!r}, not a list of names of classes")
+        raise InputError(f"{name}: validation is {held!r}: name classes, or give a share of them")
     return recipe
+
+
+def held_out(recipe: Recipe, classes: Sequence[str], seed: int) -> list[str]:
+    """Return the validation classes of a recipe: the named ones, or a share drawn by the seed.
+
+    Raises
+    ------
+    InputError
+        A class that is not there, or fewer than two on either side.
+    """
+    asked = recipe["validation"]
+    if isinstance(asked, float):
+        count = max(2, round(asked * len(classes)))
+        drawn = np.random.default_rng(seed).permutation(len(classes))[:count]
+        held = [classes[i] for i in sorted(drawn.tolist())]
+    else:
+        held = asked
+    if unknown := sorted(set(held) - set(classes)):
+        raise InputError(f"recipe {recipe['name']}: validation: no class {unknown[0]!r} there")
+    if len(held) < 2 or len(classes) - len(held) < 2:
+        raise InputError(
+            f"recipe {recipe['name']}: validation: {len(held)} of {len(classes)} classes leaves no"
+            " two on each side; give more classes, or another share"
+        )
+    return held
+
+
+def named(recipe: Recipe) -> list[str]:
+    """Return the validation classes of a recipe that has to name them."""
+    if isinstance(recipe["validation"], float):
+        raise InputError(f"recipe {recipe['name']}: validation: name the alphabets, no share")
+    classes: list[str] = recipe["validation"]
+    return classes
 
 
 def _override(recipe: Recipe, override: str) -> None:

@@ -20,7 +20,7 @@ from handful.training.loop import LoopConfig, Task, train
 from handful.training.recipe import Finish, Recipe, Trained
 from handful.training.state import Position, holds_run
 
-TASKS = ("calibration", "drawing-embedding", "koch")
+TASKS = ("calibration", "drawing-embedding", "koch", "photo-calibration", "projection")
 """The files of :mod:`handful.training.tasks`, one a kind of recipe."""
 
 FILES = "files.txt"
@@ -171,7 +171,7 @@ def _build(recipe: Recipe, loop: LoopConfig | None, root: Path) -> tuple[Task | 
     kind = recipe.get("task")
     if kind not in TASKS:
         raise InputError(f"recipe {recipe.get('name')}: task {kind!r} is not one of {[*TASKS]}")
-    if loop is None and kind != "calibration":
+    if loop is None and kind in ("drawing-embedding", "koch"):
         raise InputError(f"recipe {recipe['name']}: task {kind} needs a loop with steps")
     module = import_module(f"handful.training.tasks.{kind.replace('-', '_')}")
     built: tuple[Task | None, Finish] = module.build(recipe, loop, root)

@@ -11,7 +11,7 @@ from torch import Tensor
 from handful import methods, zoo
 from handful.training.characters import load_background
 from handful.training.loop import LoopConfig, Task
-from handful.training.recipe import Finish, Recipe, Trained
+from handful.training.recipe import Finish, Recipe, Trained, named
 from handful.training.recipe import options as read_options
 from handful.training.validation import Runs
 
@@ -37,7 +37,7 @@ def build(recipe: Recipe, loop: LoopConfig | None, root: Path) -> tuple[Task | N
     """Return no task: only the calibration is fitted, on the validation alphabets."""
     options = read_options(CalibrationOptions, recipe)
     matcher = methods.load(options.method)
-    data = load_background(root, 105, recipe["validation"])
+    data = load_background(root, 105, named(recipe))
 
     def encode(ink: Tensor) -> Tensor:
         paper = 255 - (255 * ink[:, 0]).round().to(torch.uint8)

@@ -19,7 +19,7 @@ from handful.training.characters import Characters, load_background, rivals, who
 from handful.training.distort import Hand, quarter_turns
 from handful.training.loop import LoopConfig
 from handful.training.naming import Naming
-from handful.training.recipe import Finish, Recipe, Trained
+from handful.training.recipe import Finish, Recipe, Trained, named
 from handful.training.recipe import options as read_options
 from handful.training.validation import Runs
 
@@ -201,7 +201,7 @@ def build(recipe: Recipe, loop: LoopConfig, root: Path) -> tuple[DrawingEmbeddin
     """Build the task of a recipe, and what turns its weights into an entry of the zoo."""
     options = read_options(DrawingEmbeddingOptions, recipe)
     size = DrawingNet(**options.network).size
-    data = load_background(root, size, recipe["validation"], options.margin)
+    data = load_background(root, size, named(recipe), options.margin)
     task = DrawingEmbeddingTask(data.training, data.validation, options, loop.steps, loop.seed)
 
     def finish() -> Trained:

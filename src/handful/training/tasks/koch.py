@@ -18,7 +18,7 @@ from handful.training.characters import Characters, load_background, rivals, who
 from handful.training.distort import koch_affine
 from handful.training.loop import LoopConfig
 from handful.training.naming import Naming
-from handful.training.recipe import Finish, Recipe, Trained
+from handful.training.recipe import Finish, Recipe, Trained, named
 from handful.training.recipe import options as read_options
 from handful.training.validation import Runs
 
@@ -261,7 +261,7 @@ def balanced_pairs(
 def build(recipe: Recipe, loop: LoopConfig, root: Path) -> tuple[KochTask, Finish]:
     """Build the task of a recipe, and what turns its weights into an entry of the zoo."""
     options = read_options(KochOptions, recipe)
-    data = load_background(root, KochTask.size, recipe["validation"], options.margin)
+    data = load_background(root, KochTask.size, named(recipe), options.margin)
     task = KochTask(data.training, data.validation, options, loop.steps, loop.seed)
 
     def finish() -> Trained:

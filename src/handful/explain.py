@@ -80,9 +80,9 @@ class Explainer(BaseEstimator):  # type: ignore[misc]
     device : str
         ``"auto"``, ``"cpu"``, ``"cuda"``, ...
     weights : {"score", "difference"}
-        ``score``: a map shows what raises the score itself, the similarity to the positives less
-        that to the negatives. ``difference``: the weight vectors of Zheng et al., 2022,
-        made of the differences of the features.
+        ``score``: a map shows what the score itself is made of, the similarity to the positives
+        less that to the negatives. ``difference``: the weight vectors of Zheng et al., 2022, made
+        of the differences of the features.
     pooling : {"mean", "local"}
         Whether a channel weighs the same everywhere; see `handful.methods.similarity_attention`.
     layer : str, optional
@@ -92,6 +92,12 @@ class Explainer(BaseEstimator):  # type: ignore[misc]
     Notes
     -----
     An image is a path, a PIL image or an array (H, W, 3) uint8.
+
+    A score of the vector's direction alone, as a cosine is, is shared out over the positions: by
+    ``score`` the map of a bias-free head adds up to the score where that is above zero. Its bare
+    gradient adds up to zero, and leaves out what an image has in common with what it is like; what
+    it marks matters less when it is erased (``handful evaluate erasing``). Where the score is
+    below zero there is nothing to share out, and the gradient shows what speaks for it.
 
     Examples
     --------
@@ -158,6 +164,7 @@ class Explainer(BaseEstimator):  # type: ignore[misc]
             gradient = direction(vectors, joined)
         else:
             gradient = _gradient(lambda found: _margin(view.matcher, found, len(like)), vectors)
+            gradient = gradient + _shares(view.matcher, vectors, len(like))
         pairs = view.matcher.compare(vectors[:1], vectors[1:])[0]
         others, sign, what = (
             (vectors[1 : 1 + len(like)], 1, "similarity to the positives")
@@ -253,13 +260,14 @@ class Explainer(BaseEstimator):  # type: ignore[misc]
     def _with(self, matcher: Matcher) -> Explainer:
         return Explainer(matcher, self.device, self.weights, self.pooling, self.layer)
 
-    def _explain_score(
-        self, view: _View, picture: Picture, score: Score, of: str
-    ) -> Explanation:
+    def _explain_score(self, view: _View, picture: Picture, score: Score, of: str) -> Explanation:
         vectors = view.vectors.detach()
         gradient = _gradient(lambda found: score(found).sum(), vectors)
         with torch.no_grad():
-            similarity: dict[str, object] = {of: float(score(vectors))}
+            value, doubled = score(vectors), score(2 * vectors)
+        similarity: dict[str, object] = {of: float(value)}
+        if torch.allclose(value, doubled, rtol=1e-4):
+            gradient = gradient + _share(value, vectors)
         return self._answer(view, [picture], ["anchor"], gradient, score, of, similarity)
 
     def _look(self, pictures: Sequence[Picture]) -> _View:
@@ -367,6 +375,24 @@ def _margin(matcher: Matcher, vectors: Tensor, likes: int) -> Tensor:
     pairs = matcher.compare(vectors[:1], vectors[1:])[0]
     parts = (pairs[:likes], -pairs[likes:])
     return torch.stack([part.mean() for part in parts if len(part)]).sum()
+
+
+def _shares(matcher: Matcher, vectors: Tensor, likes: int) -> Tensor:
+    """Return what turns the gradient of `_margin` into shares of it; 0 for another measure."""
+    with torch.no_grad():
+        pairs = matcher.compare(vectors[:1], vectors[1:])[0]
+        doubled = matcher.compare(2 * vectors[:1], vectors[1:])[0]
+        if not torch.allclose(pairs, doubled, rtol=1e-4):
+            return torch.zeros_like(vectors)
+        margin = _margin(matcher, vectors, likes)[None]
+        like, unlike = pairs[:likes] / max(likes, 1), torch.zeros_like(pairs[likes:])
+        return _share(torch.cat([margin, like, unlike]), vectors)
+
+
+def _share(value: Tensor, vectors: Tensor) -> Tensor:
+    """Return s f / |z|: the gradient of |z| s(z) by z, over |z|, less that of s."""
+    squared = (vectors * vectors).sum(1, keepdim=True).clamp_min(1e-24)
+    return value.clamp_min(0)[:, None] * vectors / squared
 
 
 def _class_score(support: SupportSet, way: int, query: Tensor) -> Score:

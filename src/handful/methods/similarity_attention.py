@@ -88,7 +88,7 @@ def tuple_weights(anchor: Tensor, positive: Sequence[Tensor], negative: Sequence
     return weights
 
 
-def direction(vectors: Tensor, weights: Tensor) -> Tensor:
+def direction(vectors: Tensor, weights: Tensor, centred: bool = True) -> Tensor:
     """Return the gradient of w . z/|z| by z, with w constant: (w - (w . f) f) / |z|.
 
     Parameters
@@ -97,8 +97,13 @@ def direction(vectors: Tensor, weights: Tensor) -> Tensor:
         z, (..., D), of any length but zero.
     weights : Tensor
         w, (..., D) or what broadcasts to it.
+    centred : bool
+        False holds the length |z| constant too, which leaves w / |z|: the map of a bias-free head,
+        before its ReLU, then adds up to w . f over the positions, and no longer to zero.
     """
     length = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True).clamp_min(1e-12)
+    if not centred:
+        return weights / length
     unit = vectors / length
     return (weights - (weights * unit).sum(-1, keepdim=True) * unit) / length
 
@@ -109,6 +114,7 @@ def attention(
     weights: Tensor,
     head: LinearHead,
     pooling: Pooling = "mean",
+    centred: bool = True,
 ) -> Tensor:
     """Return the maps of scores w . f in closed form.
 
@@ -124,13 +130,16 @@ def attention(
         The part of the network between them.
     pooling : {"mean", "local"}
         See `Pooling`.
+    centred : bool
+        See `direction`.
 
     Returns
     -------
     Tensor
         M, (N, H, W), not negative. It can be differentiated.
     """
-    return weighted(maps, head.adjoint(direction(vectors, weights), _size(maps)), pooling)
+    gradient = direction(vectors, weights, centred)
+    return weighted(maps, head.adjoint(gradient, _size(maps)), pooling)
 
 
 def attention_by_autograd(

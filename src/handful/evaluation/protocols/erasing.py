@@ -32,9 +32,10 @@ from handful.methods.baselines.gradcam import LinearClassifier, gradcam
 from handful.methods.matcher import Matcher
 from handful.methods.similarity_attention import Pooling, attention, tuple_weights
 
-WAYS = ("score", "difference", "gradcam")
-"""How a triplet is explained: by the gradient of its own similarities (what `Explainer` does), by
-the weight vectors of Zheng et al., or by Grad-CAM."""
+WAYS = ("score", "difference", "gradcam", "centre")
+"""How a triplet is explained: by the shares of its positions in the margin of its similarities
+(what `Explainer` does), by the weight vectors of Zheng et al., or by Grad-CAM. ``centre`` explains
+nothing: it marks the middle of every picture, where people put what they photograph."""
 
 _BOOTSTRAP = 2000
 # triplets whose erased anchors are held at once
@@ -102,7 +103,9 @@ def measure(
         classifier = LinearClassifier.fit(encoded.features, encoded.folder.labels)
     seen = _see(network, embedder, folder)
     drawn = draw_triplets(seen.folder.labels, triplets, seed)
-    falls: dict[str, list[erasing.Falls]] = {way: [] for way in WAYS if classifier or way != "gradcam"}
+    falls: dict[str, list[erasing.Falls]] = {
+        way: [] for way in WAYS if classifier or way != "gradcam"
+    }
     chunks = range(0, len(drawn), _CHUNK)
     for first in track(chunks, f"erasing with {matcher.name}", len(chunks)):
         part = drawn[first : first + _CHUNK]
@@ -133,7 +136,11 @@ def measure(
         rows=[
             {"triplet": t}
             | dict(
-                zip(("anchor", "positive", "negative"), (seen.folder.names[i] for i in row), strict=True)
+                zip(
+                    ("anchor", "positive", "negative"),
+                    (seen.folder.names[i] for i in row),
+                    strict=True,
+                )
             )
             | {
                 f"{way}_{what}": round(float(values[t]), 6)
@@ -234,11 +241,19 @@ def _maps(
     which = torch.from_numpy(part)
     maps, vectors = seen.maps[which[:, 0]], seen.vectors[which[:, 0]]
     anchor, positive, negative = normalize(seen.vectors[which], dim=-1).unbind(1)
-    yield "score", attention(maps, vectors, positive - negative, head, pooling)
+    yield "score", attention(maps, vectors, positive - negative, head, pooling, centred=False)
     weights = tuple_weights(anchor, [positive], [negative])
     yield "difference", attention(maps, vectors, weights, head, pooling)
     if classifier is not None:
         yield "gradcam", gradcam(maps, vectors, classifier, head, pooling)
+    yield "centre", _disc(maps.shape[2], maps.shape[3]).expand(len(part), -1, -1)
+
+
+def _disc(height: int, width: int) -> Tensor:
+    """Return a map that falls with the distance from the middle of the picture."""
+    down = (torch.arange(height) + 0.5) / height - 0.5
+    across = (torch.arange(width) + 0.5) / width - 0.5
+    return 1 - torch.hypot(down[:, None], across[None])
 
 
 def _falls(
@@ -252,7 +267,7 @@ def _falls(
         found = normalize(network.both(images)[1], dim=-1).unflatten(0, (-1, len(part)))
         return (found * positive).sum(-1).flatten()
 
-    mask = erasing.top_mask(maps, (pixels.shape[2], pixels.shape[3]))
+    mask = erasing.top_mask(maps.to(pixels.device), (pixels.shape[2], pixels.shape[3]))
     return erasing.measure_falls(score, pixels, mask, chance)
 
 

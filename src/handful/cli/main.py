@@ -17,6 +17,7 @@ COMMANDS = {
     "demo": "Recognize real characters from one example each, and write a report.",
     "recognize": "Name what images show, from a few labelled examples.",
     "verify": "Say whether two images show the same.",
+    "explain": "Show where pictures are alike or different, and how much it matters.",
     "models": "List the models, or show the card of one.",
     "train": "Make a model by a recipe.",
     "evaluate": "Measure models by a protocol of the papers.",

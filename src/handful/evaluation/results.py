@@ -96,12 +96,15 @@ def result_path(out: str | os.PathLike[str], result: Result, detail: str = "") -
     >>> result = Result("lake", "hausdorff", "none", 400, {}, [], 1.0, {"dataset": "omniglot"})
     >>> result_path("results", result).as_posix()
     'results/lake-omniglot-hausdorff.json'
+    >>> result_path("results", Result("reid", "prototypes:resnet50", "", 1, {}, [], 1.0)).name
+    'reid-prototypes-resnet50.json'
     """
     out = Path(out)
     if out.suffix == ".json":
         return out
     parts = [result.protocol, str(result.settings.get("dataset", "")), result.model, detail]
-    return out / ("-".join(part for part in parts if part) + ".json")
+    # no system's file names may be unable to hold METHOD:BACKBONE
+    return out / ("-".join(part for part in parts if part).replace(":", "-") + ".json")
 
 
 def write_record(path: Path, value: dict[str, Any]) -> None:

@@ -323,9 +323,8 @@ def training_pairs(
     if both:
         raise InputError(f"{both[0]!r} is a training and a test class; let it be one of them")
     rng = np.random.default_rng(seed)
-    allowed = np.ones(len(dataset), bool)
-    if not keep_novel:
-        allowed = ~dataset.present[:, tested].any(1)
+    shown = np.asarray(dataset.present[:, tested].any(1), bool)
+    allowed = np.ones_like(shown) if keep_novel else ~shown
     pairs: list[tuple[int, int]] = []
     for column in columns:
         pool = np.flatnonzero(dataset.eligible[:, column] & allowed)

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from handful.data import msrc, pascal5i, voc
-from handful.data.segmentation_folder import read_pairs
+from handful.data import coco20i, msrc, pascal5i, voc
+from handful.data.annotations.classes import folded
+from handful.data.fss1000 import read_fss1000
+from handful.data.segmentation_folder import read_folder
 from handful.data.segmentation_set import SegmentationSet
 from handful.errors import InputError
 
-Dataset = Literal["voc", "pascal5i", "msrc", "folder"]
+Dataset = Literal["voc", "pascal5i", "coco20i", "fss1000", "msrc", "folder"]
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ def _voc(request: Request) -> _Read:
 
 
 def _pascal5i(request: Request) -> _Read:
-    (split,) = request.split or ("val",)
+    split = _one_split(request, "val")
     rule = request.small_object_rule is not False
     if split not in ("val", "train"):
         raise InputError(f"split {split!r}: PASCAL-5i has val and train; or give --dataset voc")
@@ -124,6 +126,22 @@ def _pascal5i(request: Request) -> _Read:
     fold = request.fold or 0
     photos = pascal5i.read_pascal5i(request.root, kind, small_object_rule=rule)
     return photos, fold, pascal5i.fold_classes(fold)
+
+
+def _coco20i(request: Request) -> _Read:
+    photos = coco20i.read_coco20i(request.root, _one_split(request, "val2014"))
+    fold = request.fold or 0
+    return photos, fold, coco20i.fold_classes(photos, fold)
+
+
+def _fss1000(request: Request) -> _Read:
+    if request.fold is not None:
+        raise InputError("FSS-1000 has no folds; give --split, a list of classes")
+    # classes of --exclude have to be there to be left out: their photos show nothing else
+    excluded = {folded(name) for name in request.exclude}
+    split = _one_split(request, "") or None
+    photos = read_fss1000(request.root, split, request.classes)
+    return photos, None, tuple(c for c in photos.labels if folded(c) not in excluded)
 
 
 def _msrc(request: Request) -> _Read:
@@ -136,7 +154,13 @@ def _folder(request: Request) -> _Read:
     _refuse_split(request)
     if request.fold is not None:
         raise InputError("a folder of one's own has no folds; give --classes")
-    return read_pairs(request.root, request.classes), None, ()
+    return read_folder(request.root, request.classes), None, ()
+
+
+def _one_split(request: Request, default: str) -> str:
+    if len(request.split) > 1:
+        raise InputError(f"--dataset {request.dataset} takes one --split; only voc joins lists")
+    return request.split[0] if request.split else default
 
 
 def _refuse_split(request: Request) -> None:
@@ -147,6 +171,8 @@ def _refuse_split(request: Request) -> None:
 _READERS: dict[str, Callable[[Request], _Read]] = {
     "voc": _voc,
     "pascal5i": _pascal5i,
+    "coco20i": _coco20i,
+    "fss1000": _fss1000,
     "msrc": _msrc,
     "folder": _folder,
 }

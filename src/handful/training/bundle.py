@@ -68,10 +68,15 @@ def _figure(path: Path, entry: zoo.Card) -> zoo.Figure:
             f"{path}: was measured on {measured['model']} with weights {measured['sha256']}, not on"
             f" {entry.name} with {entry.sha256}: measure again"
         )
-    ways, shots = found["ways"], found["shots"]
-    protocol = f"{found['protocol']}, {ways}-way {shots}-shot, n = {found['n']}"
-    accuracy = found["metrics"]["accuracy"]
-    return zoo.Figure(result=path.stem, metric="accuracy", value=accuracy, protocol=protocol)
+    metric = next(name for name in ("accuracy", "recall@1") if name in found["metrics"])
+    kind = f", {found['ways']}-way {found['shots']}-shot" if "ways" in found else ""
+    size = f", {found['size']} pixels" if "size" in found else ""
+    return zoo.Figure(
+        result=path.stem,
+        metric=metric,
+        value=found["metrics"][metric],
+        protocol=f"{found['protocol']}, {found['dataset']}{kind}{size}, n = {found['n']}",
+    )
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -29,8 +29,8 @@ class Trained:
     ----------
     method, backbone : str
         The file of ``handful.methods`` that uses the weights, and the network they belong to.
-    calibration : Calibration
-        How to read its scores, fitted on validation classes.
+    calibration : Calibration or None
+        How to read its scores, fitted on validation classes; None for what gives no scores.
     files : list of str
         The training files, relative to the data's root.
     network : nn.Module or None
@@ -41,7 +41,7 @@ class Trained:
 
     method: str
     backbone: str
-    calibration: Calibration
+    calibration: Calibration | None
     files: list[str]
     network: nn.Module | None = None
     input: dict[str, Any] = field(default_factory=dict)
@@ -59,6 +59,9 @@ class Trained:
 
 
 Finish = Callable[[], Trained]
+
+UNLABELLED = ("hash-library",)
+"""Tasks that know no classes, and so have none to validate on."""
 
 
 def recipes() -> list[str]:
@@ -97,11 +100,15 @@ def read_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     else:
         raise InputError(f"no recipe {name!r}: there are {', '.join(recipes())}, or a .yaml file")
     recipe: Recipe = _yaml(text, name)
-    needed = ("name", "task", "validation", "card")
+    needed = ["name", "task", "card"]
+    unlabelled = isinstance(recipe, dict) and recipe.get("task") in UNLABELLED
+    needed += [] if unlabelled else ["validation"]
     if not isinstance(recipe, dict) or not recipe.keys() >= set(needed):
         raise InputError(f"{name}: is no recipe; it needs {', '.join(needed)}")
     for override in overrides:
         _override(recipe, override)
+    if unlabelled:
+        return recipe
     held = recipe["validation"]
     if isinstance(held, float) and 0 < held < 1:
         return recipe

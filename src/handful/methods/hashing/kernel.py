@@ -51,4 +51,4 @@ def squared_distances(first: Floats, second: Floats) -> Floats:
     [[25.0]]
     """
     norms = (first**2).sum(1)[:, None] + (second**2).sum(1)
-    return np.maximum(norms - 2 * first @ second.T, 0)
+    return np.asarray(np.maximum(norms - 2 * first @ second.T, 0))

@@ -53,7 +53,7 @@ class HashLibrary:
     @property
     def dimensions(self) -> int:
         """The features that it takes, D."""
-        return self.weights.shape[1]
+        return int(self.weights.shape[1])
 
     def take(self, which: ArrayLike) -> Self:
         """Return a library of some of the functions, by number, in that order."""
@@ -128,7 +128,7 @@ class HashLibrary:
         return {"weights": kept, "bias": bias}
 
     @classmethod
-    def load(cls, source: zoo.Name) -> Self:
+    def load(cls, source: str | os.PathLike[str]) -> Self:
         """Read a library: a name of the zoo, a folder with its card, or a ``.safetensors`` file.
 
         Raises

@@ -38,6 +38,7 @@ class SDH(Hasher):
 
     name = "sdh"
     supervised = True
+    projection_: Floats
 
     def __init__(
         self,
@@ -67,11 +68,11 @@ class SDH(Hasher):
         gram = kernels.T @ kernels
         gram += (1e-6 * np.trace(gram) / len(gram) + 1e-12) * np.eye(len(gram))
         for _ in range(self.iterations):
-            self.projection_: Floats = np.linalg.solve(gram, kernels.T @ codes)
+            self.projection_ = np.asarray(np.linalg.solve(gram, kernels.T @ codes))
             classifier = classify(codes, truth, self.regularisation)
             wanted = truth @ classifier.T + self.fit_weight * kernels @ self.projection_
             codes = discrete_step(codes, classifier, wanted, self.sweeps)
-        self.projection_ = np.linalg.solve(gram, kernels.T @ codes)
+        self.projection_ = np.asarray(np.linalg.solve(gram, kernels.T @ codes))
         return self
 
     def bits(self, features: Floats) -> Bits:

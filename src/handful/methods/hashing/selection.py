@@ -127,12 +127,15 @@ def active_weights(table: Floats, targets: Floats, wanted: int) -> Floats:
     ndarray
         (functions,): the largest absolute weight over the SVMs, at the last C.
     """
-    from scipy.sparse import csc_matrix
+    import warnings
+
+    from scipy.sparse import csr_matrix
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.svm import LinearSVC, l1_min_c
 
-    bits = csc_matrix(table).tocsr()
     if not (table != table[0]).any():
         return np.zeros(table.shape[1])
+    bits = csr_matrix(table)
     least = min(l1_min_c(bits, target, loss="squared_hinge") for target in targets)
     found, before = np.zeros(table.shape[1]), -1
     for step in range(1, _STEPS + 1):
@@ -145,7 +148,10 @@ def active_weights(table: Floats, targets: Floats, wanted: int) -> Floats:
             tol=1e-3,
             random_state=0,
         )
-        found = np.max([np.abs(machine.fit(bits, t).coef_[0]) for t in targets], axis=0)
+        with warnings.catch_warnings():
+            # at a large C the last digits come slowly; they do not change which bits are active
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            found = np.max([np.abs(machine.fit(bits, t).coef_[0]) for t in targets], axis=0)
         active = int((found > 0).sum())
         # from some C on, all examples are on their side, and more of it changes nothing
         if active >= wanted or (step > 12 and active <= before):

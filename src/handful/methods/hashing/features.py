@@ -1,0 +1,114 @@
+"""Features of many images, kept on disk in half precision, so that an image is encoded once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handful import zoo
+from handful.data.class_folders import ClassFolders
+from handful.data.pictures import bare_reason, decode_ahead
+from handful.data.progress import track
+from handful.errors import InputError
+from handful.files import replacing, write_json
+from handful.images import list_images
+from handful.methods.decoding import enough_side
+from handful.methods.matcher import Matcher
+
+
+def features_of(
+    matcher: Matcher, folder: ClassFolders, cache: Path | None = None
+) -> tuple[ClassFolders, NDArray[np.float16]]:
+    """Encode the images of a folder, or read what was encoded before.
+
+    Parameters
+    ----------
+    matcher : Matcher
+        Encodes photos as vectors.
+    folder : ClassFolders
+        The images.
+    cache : Path, optional
+        A folder for the features of any number of data sets and models. They are found again by
+        the model and its weights, and by the images' names, sizes and times.
+
+    Returns
+    -------
+    folder : ClassFolders
+        The images that could be read.
+    features : ndarray
+        (N, D) float16 in unit length; a memory map where there is a cache.
+
+    Raises
+    ------
+    InputError
+        No image can be read, or the model gives no vectors.
+    """
+    if cache is None:
+        return _encode(matcher, folder)
+    path = cache / f"{_key(matcher, folder)}.npy"
+    listing = path.with_suffix(".json")
+    if not listing.is_file() or not path.is_file():
+        read, features = _encode(matcher, folder)
+        place = {name: i for i, name in enumerate(folder.names)}
+        with replacing(path) as part:
+            np.save(part, features)
+        kept = [place[name] for name in read.names]
+        # the list last: features without one are not looked at
+        write_json(listing, {"kept": kept, "skipped": read.skipped[len(folder.skipped) :]})
+    try:
+        found = json.loads(listing.read_text(encoding="utf-8"))
+        features = np.load(path, mmap_mode="r")
+        skipped = [(str(name), str(why)) for name, why in found["skipped"]]
+        return folder.take(found["kept"], skipped), features
+    except (ValueError, KeyError, TypeError, EOFError):
+        raise InputError(f"{path}: damaged; remove it and its .json, and run again") from None
+
+
+def _encode(matcher: Matcher, folder: ClassFolders) -> tuple[ClassFolders, NDArray[np.float16]]:
+    unread: list[tuple[str, str]] = []
+    kept: list[int] = []
+    features: NDArray[np.float16] | None = None
+    pictures = track(folder.pictures, f"encoding with {matcher.name}", len(folder))
+    for batch in decode_ahead(pictures, unread, at_least=enough_side(matcher)):
+        part = matcher.encode(batch.images).numpy()
+        if part.ndim != 2 or not np.isfinite(part).all():
+            raise InputError(
+                f"{matcher.name}: gives no vectors; hashing takes handful-base or alike"
+            )
+        if features is None:
+            features = np.empty((len(folder), part.shape[1]), np.float16)
+        length = np.linalg.norm(part, axis=1, keepdims=True)
+        features[len(kept) : len(kept) + len(part)] = part / np.maximum(length, 1e-12)
+        kept += batch.places
+    if features is None:
+        raise InputError(f"{folder.root}: none of its images can be read ({unread[0][1]})")
+    skipped = [(folder.name(path), bare_reason(why, path)) for path, why in unread]
+    return folder.take(kept, skipped), features[: len(kept)]
+
+
+def unlabelled_folder(root: Path) -> ClassFolders:
+    """List the images of a folder, whatever its sub-folders mean.
+
+    Raises
+    ------
+    InputError
+        No such folder, or no images in it.
+    """
+    paths = list_images(root, recursive=True)
+    if not paths:
+        raise InputError(f"{root}: no images in this folder; give one that holds some")
+    return ClassFolders(root, tuple(paths), ("",) * len(paths))
+
+
+def _key(matcher: Matcher, folder: ClassFolders) -> str:
+    found = hashlib.sha256()
+    for word in (matcher.name, matcher.backbone, zoo.digest(matcher.name) or ""):
+        found.update(f"{word}\0".encode())
+    for name, path in zip(folder.names, folder.paths, strict=True):
+        about = path.stat()
+        found.update(f"{name}\0{about.st_size}\0{about.st_mtime_ns}\0".encode())
+    return found.hexdigest()[:32]

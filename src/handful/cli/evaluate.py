@@ -13,6 +13,7 @@ from handful import methods
 from handful.cli.common import Device, Json, emit, note
 from handful.cli.evaluate_erasing import erasing
 from handful.cli.evaluate_folders import fewshot, retrieval
+from handful.cli.evaluate_hashing import hashing
 from handful.cli.evaluate_segmentation import segmentation
 from handful.cli.measuring import Count, Models, chosen_models, write_result
 from handful.data.episodes import Episodes
@@ -23,6 +24,7 @@ evaluate = App(name="evaluate", help="Measure models by a protocol of the papers
 evaluate.command(erasing)
 evaluate.command(fewshot)
 evaluate.command(retrieval)
+evaluate.command(hashing)
 evaluate.command(segmentation)
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from handful.errors import InputError
 from handful.methods.calibration import Calibration
 from handful.methods.matcher import Image, class_scores
+from handful.methods.prototypes import Prototypes
 from handful.methods.scores import as_score, threshold
 from handful.methods.support_check import check_support
 from handful.methods.support_set import SupportSet
@@ -151,3 +152,57 @@ def test_scores_keep_the_order_and_stay_in_range() -> None:
     assert plain[3] == 0.5
     sigmoid = as_score(Dot(True, Calibration(2.0, -1.0, 1.0, 0.5, 0.5)), raw)
     torch.testing.assert_close(sigmoid, 1 / (1 + torch.exp(-(2 * raw - 1))))
+
+
+def cosines_of(*shots: int) -> tuple[Tensor, Tensor]:
+    """Unit vectors of classes with so many examples each, around directions of their own."""
+    draw = torch.Generator().manual_seed(3)
+    index = torch.arange(len(shots)).repeat_interleave(torch.tensor(shots))
+    features = 2 * torch.eye(8)[index] + torch.randn(len(index), 8, generator=draw) * 0.5
+    return torch.nn.functional.normalize(features, dim=1), index
+
+
+def prototypes(logistic: bool = False, likeness: float | None = None) -> Prototypes:
+    calibration = Calibration(9.0, -4.0, 20.0, 0.5, 0.5, likeness)
+    return Prototypes(Unused(), "test", calibration, logistic)
+
+
+class Unused:
+    name = "unused"
+
+    def embed(self, images: Sequence[Image]) -> Tensor:
+        raise AssertionError("never asked")
+
+
+def test_likeness_makes_shots_comparable() -> None:
+    features, index = cosines_of(1, 4)
+    query = features[:3] + 0.1
+    plain = SupportSet(prototypes(), features, index).raw(query)
+    found = SupportSet(prototypes(likeness=0.36), features, index)
+    factors = torch.tensor([1.0, (0.36 + 0.64 / 4) ** 0.5])
+    torch.testing.assert_close(found.raw(query), plain * factors)
+    members = torch.nonzero(index == 1).flatten()
+    torch.testing.assert_close(found.against(query, members), found.raw(query)[:, 1])
+
+
+@pytest.mark.parametrize(("shots", "head"), [((3, 3, 4), "logistic"), ((3, 2, 4), "prototype")])
+def test_logistic_regression_ranks_from_three_examples(shots: tuple[int, ...], head: str) -> None:
+    features, index = cosines_of(*shots)
+    support = SupportSet(prototypes(logistic=True), features, index)
+    assert support.head == head
+    assert SupportSet(prototypes(), features, index).head == "prototype"
+    query = torch.nn.functional.normalize(torch.randn(40, 8), dim=1)
+    raw, likeness = support.raw(query), support.unranked(query)
+    if head == "prototype":
+        assert torch.equal(raw, likeness)
+        return
+    # an independent solver of the same problem, and the definition of the scores
+    from sklearn.linear_model import LogisticRegression
+
+    centre = torch.stack([features[index == way].mean(0) for way in range(3)]).mean(0)
+    unit = [torch.nn.functional.normalize(x - centre, dim=1).numpy() for x in (features, query)]
+    model = LogisticRegression(C=10.0, fit_intercept=False, class_weight="balanced", tol=1e-10)
+    log_p = torch.from_numpy(model.fit(unit[0], index).predict_log_proba(unit[1])).float()
+    best = log_p.argmax(1, keepdim=True)
+    expected = likeness.gather(1, best) + 0.05 * (log_p - log_p.amax(1, keepdim=True))
+    torch.testing.assert_close(raw, expected, atol=1e-4, rtol=1e-4)

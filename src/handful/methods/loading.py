@@ -171,7 +171,7 @@ def _prototypes(request: Request) -> Matcher:
     from handful.methods.prototypes import Prototypes
 
     if request.entry is not None and "maps" in request.entry.input:
-        return Prototypes(_projected(request), request.name, request.calibration)
+        return Prototypes(_projected(request), request.name, request.calibration, logistic=True)
     if request.entry is not None and request.entry.backbone != "drawing-net":
         from handful.backbones.handful_base import photo_embedder
 
@@ -179,6 +179,7 @@ def _prototypes(request: Request) -> Matcher:
             photo_embedder(request.size or PHOTO_SIZE, request.device),
             request.name,
             request.calibration,
+            logistic=True,
         )
     from handful.backbones.drawing import DrawingNet, drawing_embedder
 
@@ -221,7 +222,7 @@ def _on_backbone(
     from handful.methods.prototypes import Prototypes
 
     network = build(backbone).load(weights)
-    return Prototypes(photo_embedder_of(network, size, device), name)
+    return Prototypes(photo_embedder_of(network, size, device), name, logistic=True)
 
 
 def _fill(network: nn.Module, request: Request) -> None:

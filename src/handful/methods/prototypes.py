@@ -29,6 +29,9 @@ class Prototypes:
         The name under which results quote it.
     calibration : Calibration, optional
         How to read its cosines as probabilities.
+    logistic : bool
+        Whether a support of three or more examples a class is ranked by logistic regression, as
+        serves photos.
 
     Attributes
     ----------
@@ -40,12 +43,17 @@ class Prototypes:
     batched = True
 
     def __init__(
-        self, embedder: Embedder, name: str, calibration: Calibration | None = None
+        self,
+        embedder: Embedder,
+        name: str,
+        calibration: Calibration | None = None,
+        logistic: bool = False,
     ) -> None:
         self.embedder = embedder
         self.name = name
         self.backbone = embedder.name
         self.calibration = calibration
+        self.logistic = logistic
 
     def encode(self, images: Sequence[Image]) -> Tensor:
         """Return unit vectors (N, D), float32."""

@@ -99,7 +99,8 @@ def _left_out_each(support: SupportSet, group: Tensor) -> Tensor:
     if support.prototypes is None:
         pairs = support.matcher.compare(support.features, support.features)
         return support.best_shot(pairs.masked_fill(group[:, None] == group, -torch.inf))
-    raw = support.raw(support.features).clone()
+    # a head would have to be fitted anew without each group: likeness alone judges
+    raw = support.unranked(support.features).clone()
     everyone = torch.arange(len(raw))
     for way in range(support.ways):
         members = torch.nonzero(support.index == way).flatten()

@@ -161,6 +161,6 @@ def test_what_was_given_is_left_as_it_was() -> None:
     ],
 )
 def test_what_cannot_be_measured_is_refused(change: Arrays, why: str) -> None:
-    given = {"similarity": np.zeros((2, 3)), "query_identity": [1, 2]}
+    given: Arrays = {"similarity": np.zeros((2, 3)), "query_identity": [1, 2]}
     with pytest.raises(ValueError, match=why):
         reidentify(**(given | {"gallery_identity": [1, 2, 3]} | change))

@@ -8,7 +8,9 @@ import pytest
 from handful.metrics import inner_products, recall_at_k, retrieval, retrieve, wilson_interval
 
 
-def by_hand(scores: np.ndarray, labels: np.ndarray, ks: list[int]) -> tuple[list, list]:
+def by_hand(
+    scores: np.ndarray, labels: np.ndarray, ks: list[int]
+) -> tuple[list[list[bool]], list[float]]:
     """Sort every row in float64 and count; no ties."""
     recalls, precisions = [], []
     for i in range(len(labels)):
@@ -26,7 +28,7 @@ def by_hand(scores: np.ndarray, labels: np.ndarray, ks: list[int]) -> tuple[list
 
 def unit(rng: np.random.Generator, count: int, width: int) -> np.ndarray:
     features = rng.normal(size=(count, width))
-    return features / np.linalg.norm(features, axis=1, keepdims=True)
+    return np.asarray(features / np.linalg.norm(features, axis=1, keepdims=True))
 
 
 def test_agrees_with_sorting_every_row_in_double_precision() -> None:
@@ -82,7 +84,7 @@ def test_tiles_change_nothing_and_are_bounded(monkeypatch: pytest.MonkeyPatch) -
 
     def rows(part: slice) -> np.ndarray:
         asked.append(part.stop - part.start)
-        return features[part] @ features.T
+        return np.asarray(features[part] @ features.T)
 
     tiled = retrieve(rows, labels)
     np.testing.assert_array_equal(tiled.recall, whole.recall)

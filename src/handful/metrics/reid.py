@@ -131,10 +131,8 @@ def reidentify(
     """
     if any(k < 1 for k in ks):
         raise ValueError(f"ks {list(ks)}: lists of at least 1")
-    relevance = _Relevance.of(
-        *(np.asarray(query_identity), np.asarray(gallery_identity)),
-        *(query_camera, gallery_camera, junk, same_image),
-    )
+    identities = np.asarray(query_identity), np.asarray(gallery_identity)
+    relevance = _Relevance.of(*identities, query_camera, gallery_camera, junk, same_image)
     shape = len(relevance.own), len(relevance.camera)
     rows = _rows(similarity, shape)
     query = np.flatnonzero(relevance.right_count)

@@ -263,7 +263,7 @@ def _recall(
     """
     before, after = _group_ends(best)
     first = best.right.argmax(1)[:, None]
-    hit = best.right.any(1)
+    hit = np.asarray(best.right.any(1))
     ahead, end = (np.take_along_axis(x, first, 1) for x in (before, after))
     counted = np.column_stack([np.zeros(len(hit), np.int64), best.right.cumsum(1)])
     hits = np.take_along_axis(counted, end, 1)

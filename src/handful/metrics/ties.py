@@ -97,9 +97,9 @@ def precision_sums(
     return after, (after + before) / 2
 
 
-def _harmonic(upto: int) -> NDArray[Any]:
+def _harmonic(upto: int) -> Floats:
     """Return H_0 = 0, H_1 = 1, H_2 = 1 + 1/2, ... in double precision."""
-    return np.r_[0.0, np.cumsum(1 / np.arange(1, upto + 1))]
+    return np.concatenate([[0.0], np.cumsum(1 / np.arange(1, upto + 1))])
 
 
 def count_above(scores: NDArray[Any], value: NDArray[Any]) -> tuple[Counts, Counts]:

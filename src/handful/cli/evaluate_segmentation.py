@@ -107,16 +107,18 @@ def segmentation(
     if len(names) > 1 and out is not None and out.suffix == ".json":
         raise InputError(f"{out}: several models need a folder; give --out DIR")
     view = _view(size, seen)
+    # before the photos: what is misspelt is found at once
+    methods = [segmenters.load(name, weights, device, backbone_weights) for name in names]
     rule = None if small_objects is None else not small_objects
     request = Request(dataset, root, split or (), fold, classes, exclude or (), rule)
     task = prepare(request, shots + 1)
     if task.left_out:
         note(f"left out, too few photos: {', '.join(task.left_out)}")
     drawn = _episodes(task, episodes, ways, shots, seed, episodes_file)
-    rows = segmentation_rows(dataset, drawn.shots, task.fold) if drawn.ways == 1 else []
+    comparable = task.fold is not None and drawn.ways == 1
+    rows = segmentation_rows(dataset, drawn.shots, task.fold) if comparable else []
     results = []
-    for name in names:
-        method = segmenters.load(name, weights, device, backbone_weights)
+    for method in methods:
         result = protocol.measure(
             method, task.photos, drawn, view, shots_by, absent, seed, published=rows
         )

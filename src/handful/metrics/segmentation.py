@@ -238,4 +238,6 @@ def _interval(values: Floats, level: float) -> tuple[float, float]:
 
 def _ratio(part: ArrayLike, whole: ArrayLike) -> Floats:
     over, under = np.asarray(part, np.float64), np.asarray(whole, np.float64)
-    return np.divide(over, under, out=np.full(under.shape, np.nan), where=under > 0)
+    ratio: Floats = np.full(under.shape, np.nan)
+    np.divide(over, under, out=ratio, where=under > 0)
+    return ratio

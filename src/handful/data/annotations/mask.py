@@ -52,9 +52,9 @@ def class_mask(
     >>> class_mask(np.array([[0, 7, 255]]), 7).tolist()
     [[0, 1, 255]]
     """
+    mask: Mask = (values != 0 if number is None else values == number).astype(np.uint8)
     if number is None:
-        return (values != 0).astype(np.uint8)
-    mask = (values == number).astype(np.uint8)
+        return mask
     mask[np.isin(values, [value for value in void if value != number])] = VALUE_VOID
     return mask
 

@@ -104,7 +104,8 @@ def _inside(corners: Polygon, size: tuple[int, int]) -> NDArray[np.bool_]:
     column = np.ceil(crossing - 0.5).clip(0, width).astype(np.int64)
     turns = np.zeros((height, width + 1), np.int32)
     np.add.at(turns, (row, column), np.where(dy > 0, 1, -1))
-    return np.cumsum(turns, axis=1)[:, :width] != 0
+    inside: NDArray[np.bool_] = np.cumsum(turns, axis=1)[:, :width] != 0
+    return inside
 
 
 def outline(mask: NDArray[Any]) -> list[Polygon]:

@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict
 
 from handful.errors import InputError
-from handful.training.recipe import options, read_recipe, recipes
+from handful.training.recipe import UNLABELLED, options, read_recipe, recipes
 from handful.training.run import TASKS
 from handful.zoo import Card
 
@@ -27,13 +27,15 @@ def test_the_packages_recipes_are_whole(name: str) -> None:
     recipe = read_recipe(name)
     assert recipe["name"] == name
     assert recipe["task"] in TASKS
-    assert recipe["validation"]
+    assert bool(recipe.get("validation")) != (recipe["task"] in UNLABELLED)
     Card(**FIELDS, **recipe["card"])
 
 
 def test_no_recipe_learns_from_what_it_validates_on() -> None:
     # the three alphabets that no recipe may train on are the same in all: figures compare
-    assert len({tuple(read_recipe(name)["validation"]) for name in recipes()}) == 1
+    drawings = ("calibration", "drawing-embedding", "koch")
+    found = [recipe for name in recipes() if (recipe := read_recipe(name))["task"] in drawings]
+    assert len({tuple(recipe["validation"]) for recipe in found}) == 1
 
 
 def test_changes_are_read_as_yaml() -> None:

@@ -100,9 +100,8 @@ def read_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     else:
         raise InputError(f"no recipe {name!r}: there are {', '.join(recipes())}, or a .yaml file")
     recipe: Recipe = _yaml(text, name)
-    needed = ["name", "task", "card"]
     unlabelled = isinstance(recipe, dict) and recipe.get("task") in UNLABELLED
-    needed += [] if unlabelled else ["validation"]
+    needed = ["name", "task", *([] if unlabelled else ["validation"]), "card"]
     if not isinstance(recipe, dict) or not recipe.keys() >= set(needed):
         raise InputError(f"{name}: is no recipe; it needs {', '.join(needed)}")
     for override in overrides:

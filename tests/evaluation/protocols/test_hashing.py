@@ -10,7 +10,7 @@ from handful.errors import InputError
 from handful.evaluation.hamming import score_codes
 from handful.evaluation.protocols import hashing as protocol
 from handful.evaluation.protocols.hashing import MODELS, Setting, Task, draw_shots, measure
-from handful.methods.hashing import LSH, UGH, HashLibrary
+from handful.methods.hashing import LSH, UGH, FastHash, Hasher, HashLibrary
 from handful.metrics.accuracy import mean_interval
 
 SETTING = Setting(shots=2, bits=8, repeats=3, seed=4)
@@ -62,8 +62,8 @@ def test_every_model_is_measured(task: Task, monkeypatch: pytest.MonkeyPatch) ->
     assert min(maps["ugh-category"], maps["all-codes"]) > maps["ugh-random"]
 
 
-def _few_trees(bits: int, seed: int) -> protocol.Hasher:
-    return protocol.hashing.FastHash(bits, seed, trees=10)
+def _few_trees(bits: int, seed: int) -> Hasher:
+    return FastHash(bits, seed, trees=10)
 
 
 def test_figures_are_means_over_repeats_and_differences_are_paired(task: Task) -> None:

@@ -1,4 +1,4 @@
-"""The tables of the paper, against sums of its columns as printed and what its text says of them."""
+"""The tables of the paper, against sums of its columns as printed and what its text says."""
 
 from __future__ import annotations
 

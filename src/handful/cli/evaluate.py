@@ -14,6 +14,7 @@ from handful.cli.common import Device, Json, emit, note
 from handful.cli.evaluate_erasing import erasing
 from handful.cli.evaluate_folders import fewshot, retrieval
 from handful.cli.evaluate_hashing import hashing
+from handful.cli.evaluate_reid import reid
 from handful.cli.evaluate_segmentation import segmentation
 from handful.cli.measuring import Count, Models, chosen_models, write_result
 from handful.data.episodes import Episodes
@@ -25,6 +26,7 @@ evaluate.command(erasing)
 evaluate.command(fewshot)
 evaluate.command(retrieval)
 evaluate.command(hashing)
+evaluate.command(reid)
 evaluate.command(segmentation)
 
 

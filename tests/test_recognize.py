@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +16,14 @@ from PIL import Image
 from sklearn.base import clone
 from torch import Tensor
 
-from handful import Recognizer, zoo
+from handful import Recognizer
 from handful.answers import Label, Labels
+from handful.data.manifest import read_manifest
+from handful.data.pictures import Cutout
 from handful.data.samples import omniglot
 from handful.data.support import Support
 from handful.errors import InputError
 from handful.methods.calibration import Calibration
-from handful.recognize import choose_model
 
 
 class Colours:
@@ -327,7 +330,98 @@ def test_unreadable_queries_raise_or_are_listed(tmp_path: Path) -> None:
     assert "\n" not in why
 
 
-def test_auto_chooses_from_the_zoo() -> None:
-    name, reason = choose_model()
-    assert name in zoo.cards()
-    assert reason.startswith("auto: ")
+def drawing(column: int) -> np.ndarray:
+    page = np.full((60, 60, 3), 255, np.uint8)
+    page[8:52, column : column + 4] = 0
+    page[30:34, 10:50] = 20
+    return page
+
+
+def test_auto_takes_drawings_and_photos_to_their_models() -> None:
+    rng = np.random.default_rng(0)
+    ramp = np.mgrid[:80, :90].sum(0)[..., None] * np.array([1.0, 0.7, 0.4])
+    photos = [(ramp + rng.normal(0, 9, (80, 90, 3))).clip(0, 255).astype(np.uint8) for _ in "1234"]
+    drawings = [drawing(column) for column in (10, 14, 40, 44)]
+    for pictures, model in ((drawings, "omniglot-small"), (photos, "handful-base")):
+        fitted = Recognizer(device="cpu").fit(pictures, ["a", "a", "b", "b"])
+        answers = fitted.predict(pictures)
+        assert (answers.model, answers.backbone in {"drawing-net", "handful-base"}) == (model, True)
+        assert answers.chosen.startswith("auto: 4 of 4 examples are ")
+        assert Recognizer(device="cpu").verify(*pictures[:2]).model == model
+
+
+def page_of_two(tmp_path: Path) -> Path:
+    """A picture whose left half is red and whose right half is blue."""
+    page = np.zeros((20, 40, 3), np.uint8)
+    page[:, :20], page[:, 20:] = (250, 0, 0), (0, 0, 250)
+    path = tmp_path / "page.png"
+    Image.fromarray(page).save(path)
+    return path
+
+
+def test_objects_of_a_picture_are_named_each(tmp_path: Path) -> None:
+    path = page_of_two(tmp_path)
+    (tmp_path / "m.csv").write_text(
+        "path,label,x,y,width,height\n"
+        "page.png,red,2,2,12,12\npage.png,blue,24,2,12,12\npage.png,,3,9,10,8\n"
+    )
+    recognizer = Recognizer(Colours(SURE)).fit(Support.from_manifest(tmp_path / "m.csv"))
+    assert recognizer.images_ == (f"{path} [2, 2, 12, 12]", f"{path} [24, 2, 12, 12]")
+    answers = recognizer.predict(read_manifest(tmp_path / "m.csv").pictures)
+    assert answers.labels == ("red", "blue", "red")
+    assert [answer.box for answer in answers] == [(2, 2, 12, 12), (24, 2, 12, 12), (3, 9, 10, 8)]
+    assert {answer.image for answer in answers} == {str(path)}
+    one = recognizer.predict(Cutout(path, (26, 4, 9, 9)))
+    assert (one.label, one.box) == ("blue", (26, 4, 9, 9))
+    assert recognizer.predict(path).box is None
+    skipped = recognizer.predict([Cutout(path, (50, 0, 3, 3)), path], on_error="skip").skipped
+    assert skipped[0][0] == f"{path} [50, 0, 3, 3]"
+
+
+def test_masks_of_a_support_cut_the_object_out() -> None:
+    page, mask = np.zeros((20, 40, 3), np.uint8), np.zeros((20, 40), np.uint8)
+    page[5:15, 5:15], mask[5:15, 5:15] = (0, 250, 0), 1
+    images, masks = [page, colour(250, 0, 0)], [mask, np.ones((4, 5), np.uint8)]
+    masked = Recognizer(Colours(SURE)).fit(Support.from_arrays(images, ["g", "r"], masks=masks))
+    whole = Recognizer(Colours(SURE)).fit(images, ["g", "r"])
+    query = colour(20, 230, 20)
+    # beside the green square there is a rim of grey, and none of the black
+    assert masked.predict(query).label == "g"
+    assert masked.predict(query).score > whole.predict(query).score
+
+
+def test_groups_are_left_out_together_and_saved(tmp_path: Path) -> None:
+    # two bursts of each class; the frames of a burst are the same
+    images = [colour(250, 0, 0)] * 2 + [colour(100, 0, 110)] * 2
+    images += [colour(0, 0, 250)] * 2 + [colour(110, 0, 100)] * 2
+    labels, groups = ["r"] * 4 + ["b"] * 4, list("wwxxyyzz")
+    matcher = Colours(SURE, pooled=False)
+    alone = Recognizer(matcher).fit(Support.from_arrays(images, labels))
+    grouped = Recognizer(matcher).fit(Support.from_arrays(images, labels, groups=groups))
+    assert alone.check_ is not None
+    assert grouped.check_ is not None
+    # a frame finds its twin; without its burst each is nearer to the other class's middle one
+    assert alone.check_.accuracy == 1
+    assert grouped.check_.accuracy == 0
+    assert grouped.groups_ == tuple(groups)
+    grouped.save(tmp_path / "saved")
+    again = Recognizer.load(tmp_path / "saved", model=matcher)
+    assert (again.groups_, again.check_) == (grouped.groups_, grouped.check_)
+    alone.save(tmp_path / "alone")
+    assert Recognizer.load(tmp_path / "alone", model=matcher).groups_ is None
+    assert "groups" not in json.loads((tmp_path / "alone" / "fitted.json").read_text())
+
+
+def test_strangers_are_grouped_on_request() -> None:
+    recognizer = Recognizer(Colours(SURE)).fit(IMAGES, LABELS)
+    grey, yellow = colour(128, 128, 128), colour(250, 250, 0)
+    queries = [grey, QUERIES[0], yellow, colour(120, 130, 128), yellow]
+    answers = recognizer.predict(queries, group_new=True)
+    assert answers.labels == (None, "red", None, None, None)
+    assert [answer.group for answer in answers] == ["new-1", None, "new-2", "new-1", "new-2"]
+    plain = recognizer.predict(queries)
+    assert [replace(answer, group=None) for answer in answers] == list(plain)
+    assert recognizer.predict(grey, group_new=True).group == "new-1"
+    assert recognizer.predict([QUERIES[0]], group_new=True)[0].group is None
+    with pytest.raises(InputError, match="colours was never calibrated, so it gives no groups"):
+        Recognizer(Colours(), reject=0.99).fit(IMAGES, LABELS).predict(queries, group_new=True)

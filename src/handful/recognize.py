@@ -7,8 +7,9 @@ The verb knows people's pictures; how two pictures are compared is a method's bu
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Literal, overload
 
 import numpy as np
@@ -19,28 +20,20 @@ from torch import Tensor
 
 from handful import methods, zoo
 from handful.answers import Label, Labels, Verification
-from handful.data.pictures import Batch, Picture, box, decode_ahead, is_one, many, name, title
+from handful.data.pictures import Picture, box, decode_ahead, is_one, many, name, title
 from handful.data.support import Support
 from handful.errors import InputError
+from handful.methods.choice import Read, choose_model
 from handful.methods.decoding import enough_side
+from handful.methods.encoding import encode_pictures
 from handful.methods.grouping import group_alike
 from handful.methods.matcher import Matcher
 from handful.methods.scores import as_score, calibrated, threshold
 from handful.methods.support_check import check_support
 from handful.methods.support_set import SupportSet
 
-
-def choose_model(support: Support | None = None) -> tuple[str, str]:
-    """Choose the model for a support: what ``model="auto"`` means.
-
-    Returns
-    -------
-    name, reason : str
-        A name of the zoo, and one clause that says why.
-    """
-    if "omniglot-small" in zoo.cards():
-        return "omniglot-small", "auto: the bundled embedding"
-    return "nearest-neighbour", "auto: no embedding is bundled"
+_LOOK = 256
+"""Side from which a picture says whether it is a drawing."""
 
 
 class Recognizer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -49,8 +42,8 @@ class Recognizer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Parameters
     ----------
     model : str, path or Matcher
-        ``"auto"`` (see `choose_model`), a name of the zoo, the directory of a saved entry, or
-        a method object.
+        ``"auto"`` (drawings or photos, see `handful.methods.choice`), a name of the zoo, the
+        directory of a saved entry, or a method object.
     reject : "auto", None or float
         An image whose best score is below this is answered "none of these". ``"auto"`` is the
         model's threshold, calibrated on validation classes (a model without one never rejects);
@@ -132,10 +125,10 @@ class Recognizer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise InputError(
                 f"the support has one class only ({', '.join(classes)}): give examples of two"
             )
-        matcher, chosen = self._load(support)
+        matcher, chosen = self._load(len(support), partial(support.read_object, at_least=_LOOK))
         side = enough_side(matcher)
         decoded = (support.read_object(place, side) for place in range(len(support)))
-        features = torch.cat([matcher.encode(batch.images) for batch in decode_ahead(decoded)])
+        features = torch.cat([part for _, part in encode_pictures(matcher, decoded)])
         self.skipped_ = support.skipped
         known = SupportSet(matcher, features, torch.from_numpy(index))
         images_ = tuple(map(title, support.images))
@@ -190,7 +183,7 @@ class Recognizer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         skipped: list[tuple[str, str]] | None = [] if on_error == "skip" else None
         answers: list[Label] = []
         strangers: list[Tensor] = []
-        for batch, features in self._encoded(images, skipped):
+        for batch, features in encode_pictures(support.matcher, many(images), skipped):
             raw = support.raw(features)
             new = list(map(self._label, batch.pictures, raw, as_score(support.matcher, raw)))
             answers += new
@@ -257,13 +250,13 @@ class Recognizer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         InputError
             An unreadable image, or a model without calibration.
         """
+        pictures = [image for batch in decode_ahead([a, b]) for image in batch.images]
         if hasattr(self, "matcher_"):
             matcher, chosen = self.matcher_, self.chosen_
         else:
-            matcher, chosen = self._load(None)
+            matcher, chosen = self._load(2, pictures.__getitem__)
         limit = calibrated(matcher, "same/different decisions").verify
-        decoded = decode_ahead([a, b], at_least=enough_side(matcher))
-        pair = torch.cat([matcher.encode(batch.images) for batch in decoded])
+        pair = matcher.encode(pictures)
         score = float(as_score(matcher, matcher.compare(pair[:1], pair[1:])))
         return Verification(score >= limit, score, limit, matcher.name, matcher.backbone, chosen)
 
@@ -318,7 +311,7 @@ class Recognizer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         state, tensors = zoo.read_fitted(directory, "recognize")
         self = cls(model or state["model"], state["reject"], device)
-        support = SupportSet(self._load(None)[0], tensors["features"], tensors["index"])
+        support = SupportSet(self._load()[0], tensors["features"], tensors["index"])
         self.skipped_ = ()
         groups = tuple(state["groups"]) if "groups" in state else None
         classes, images = np.array(state["classes"]), tuple(state["images"])
@@ -339,33 +332,26 @@ class Recognizer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.matcher_, self.chosen_, self.check_ = support.matcher, chosen, check
         return self
 
-    def _load(self, support: Support | None) -> tuple[Matcher, str]:
-        if isinstance(self.model, str | os.PathLike):
-            given = str(self.model)
-            model, chosen = choose_model(support) if given == "auto" else (given, "as asked")
-            return methods.load(model, device=self.device), chosen
-        return self.model, "as given"
+    def _load(self, count: int = 0, read: Read | None = None) -> tuple[Matcher, str]:
+        """Return the method and why; `read` gives one of `count` pictures to choose it by."""
+        if not isinstance(self.model, str | os.PathLike):
+            return self.model, "as given"
+        model, chosen = str(self.model), "as asked"
+        if model == "auto" and read is not None:
+            model, chosen = choose_model(count, read)
+        return methods.load(model, device=self.device), chosen
 
     def _fitted(self) -> SupportSet:
         if not hasattr(self, "_support"):
             raise InputError("this Recognizer knows no classes yet: call fit(images, labels) first")
         return self._support
 
-    def _encoded(
-        self,
-        images: Picture | Iterable[Picture],
-        skipped: list[tuple[str, str]] | None = None,
-    ) -> Iterator[tuple[Batch, Tensor]]:
-        """Yield pictures a batch at a time with their features, the next being decoded."""
-        matcher = self._fitted().matcher
-        for batch in decode_ahead(many(images), skipped, at_least=enough_side(matcher)):
-            yield batch, matcher.encode(batch.images)
-
     def _table(
         self, images: Picture | Iterable[Picture], value: Callable[[Tensor], Tensor]
     ) -> NDArray[np.float32]:
         support = self._fitted()
-        rows = [value(support.raw(features)) for _, features in self._encoded(images)]
+        encoded = encode_pictures(support.matcher, many(images))
+        rows = [value(support.raw(features)) for _, features in encoded]
         table = torch.cat(rows) if rows else torch.zeros(0, support.ways)
         found: NDArray[np.float32] = table.numpy()
         return found[0] if is_one(images) else found

@@ -73,6 +73,13 @@ class Batch:
     images: list[NDArray[np.uint8]]
 
 
+def cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def is_one(pictures: object) -> TypeGuard[Picture]:
     """Say whether this is one picture, not several.
 
@@ -214,7 +221,7 @@ def _decoded(
     pictures: Iterable[Picture], size: int, at_least: int | None
 ) -> Iterator[tuple[Picture, NDArray[np.uint8] | InputError]]:
     """Yield every picture with its pixels, or with why it cannot be read, in order."""
-    workers = os.cpu_count() or 1
+    workers = cores()
     jobs = _jobs(pictures, size)
     waiting: deque[tuple[list[Picture], Future[Decoded]]] = deque()
     largest = 0

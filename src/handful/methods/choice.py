@@ -7,13 +7,15 @@ from collections.abc import Callable
 from handful.images.kind import is_drawing
 from handful.methods.matcher import Image
 
+Read = Callable[[int], Image]
+
 DRAWINGS, PHOTOS = "omniglot-small", "handful-base"
 
 LOOKED_AT = 32
 """Examples that are looked at, spread evenly over the support."""
 
 
-def choose_model(count: int, read: Callable[[int], Image]) -> tuple[str, str]:
+def choose_model(count: int, read: Read) -> tuple[str, str]:
     """Choose by the majority of the examples; see `handful.images.kind.is_drawing` for one.
 
     Parameters

@@ -1,0 +1,73 @@
+"""Pictures to features at the speed of the machine: decoding and network side by side."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import torch
+from torch import Tensor
+
+from handful.backbones import NetworkEmbedder
+from handful.data.pictures import BATCH, Batch, Picture, decode_ahead
+from handful.methods.decoding import enough_side
+from handful.methods.matcher import Matcher
+
+
+def encode_pictures(
+    matcher: Matcher,
+    pictures: Iterable[Picture],
+    skipped: list[tuple[str, str]] | None = None,
+) -> Iterator[tuple[Batch, Tensor]]:
+    """Encode pictures a batch at a time, the next ones being decoded and encoded meanwhile.
+
+    Parameters
+    ----------
+    matcher : Matcher
+        The method.
+    pictures : iterable of pictures
+        Consumed a bounded number ahead.
+    skipped : list, optional
+        Where given, a picture that cannot be read is appended with the reason, and left out.
+
+    Yields
+    ------
+    batch, features : Batch, Tensor
+        The pictures in the order given, and their features (n, ...).
+
+    Raises
+    ------
+    InputError
+        A picture cannot be read, and `skipped` is None.
+
+    Notes
+    -----
+    A network on the CPU takes several batches at once, each on one thread. One batch on several
+    threads would have them wait for one another at every layer, spinning on the cores that the
+    decoders need: with two cores so, a photo costs eight times the processor time.
+    """
+    embedder = getattr(matcher, "embedder", None)
+    network = embedder if isinstance(embedder, NetworkEmbedder) else None
+    size = BATCH if network is None else min(BATCH, network.batch)
+    batches = decode_ahead(pictures, skipped, size, enough_side(matcher))
+    threads = torch.get_num_threads()
+    if network is None or network.device != "cpu" or threads == 1:
+        for batch in batches:
+            yield batch, matcher.encode(batch.images)
+        return
+    pool = ThreadPoolExecutor(threads, "encode", torch.set_num_threads, (1,))
+    waiting: deque[tuple[Batch, Future[Tensor]]] = deque()
+    try:
+        for batch in batches:
+            waiting.append((batch, pool.submit(matcher.encode, batch.images)))
+            if len(waiting) > threads:
+                done, features = waiting.popleft()
+                yield done, features.result()
+        while waiting:
+            done, features = waiting.popleft()
+            yield done, features.result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+        # what the threads of the pool set holds for all that come later
+        torch.set_num_threads(threads)

@@ -65,7 +65,8 @@ def dense_cosine(query: Tensor, support: Tensor, tile: int | None = None) -> Ten
     apply = cast("Any", _MeanPositive.apply)
     # the query's length leaves the sum, so that no copy of the map is made
     products: Tensor = apply(query, normalize(support.to(query.dtype), dim=1), tile)
-    return products / vector_norm(query, dim=1).clamp_min(_EPSILON)
+    lengths: Tensor = vector_norm(query, dim=1).clamp_min(_EPSILON)
+    return products / lengths
 
 
 def _tiles(queries: int, supports: int, tile: int) -> Iterator[tuple[slice, slice]]:

@@ -144,10 +144,11 @@ def prototype_similarity(
     if interaction not in get_args(Interaction):
         raise ValueError(f"interaction {interaction!r}: is one of {get_args(Interaction)}")
     prototypes = prototypes.to(query.dtype)
-    of_prototype, of_query = weight.to(query.dtype).split(channels)
+    of_prototype, of_query = weight.to(query.dtype).chunk(2)
     pixels = query.reshape(channels, height * width)
     if interaction == "product":
         logits = (prototypes * of_prototype + of_query) @ pixels
     else:
         logits = (prototypes @ of_prototype)[:, None] + (of_query @ pixels)[None]
-    return logits.sigmoid().reshape(len(prototypes), height, width)
+    found: Tensor = logits.sigmoid().reshape(len(prototypes), height, width)
+    return found

@@ -72,7 +72,8 @@ class Atrous(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (P, width, h, w) to (P, width, h, w)."""
         joined: Tensor = self.join(torch.cat([view(x) for view in self.views], 1))
-        return self.dropout(joined)
+        dropped: Tensor = self.dropout(joined)
+        return dropped
 
 
 class Branch(nn.Module):
@@ -97,7 +98,7 @@ class Branch(nn.Module):
         """Map (sum of shots, layers, h, w) to (P, width, h, w), for P tasks of so many shots."""
         x: Tensor = self.block(similarities)
         if any(count > 1 for count in shots):
-            x = torch.stack([part.mean(0) for part in x.split(list(shots))])
+            x = torch.stack([part.mean(0) for part in torch.split(x, list(shots))])
         merged: Tensor = self.shot(x)
         return merged
 
@@ -116,7 +117,8 @@ class Gate(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (P, channels, h, w) to (P, channels, h, w)."""
         level = self.dense(x.mean((2, 3))) + self.dense(x.amax((2, 3)))
-        return x * level.sigmoid()[..., None, None]
+        gated: Tensor = x * level.sigmoid()[..., None, None]
+        return gated
 
 
 class SymmetricMerging(nn.Module):
@@ -153,7 +155,8 @@ class SymmetricMerging(nn.Module):
             for kind, branch in self.branches.items()
         ]
         merged: Tensor = self.refine(self.gate(self.mix(sum(projected[1:], projected[0]))))
-        return self.dropout(merged)
+        dropped: Tensor = self.dropout(merged)
+        return dropped
 
 
 class Fusion(nn.Module):

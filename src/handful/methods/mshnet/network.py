@@ -220,10 +220,17 @@ class MSHNet(nn.Module):
         list of dict
             Of each level, from fine to coarse: each kind's (sum of all shots, layers, h, w).
         """
+        kinds = {kind: self.stage(kind, query, groups) for kind in self.kinds}
         return [
-            {kind: self._stack(kind, level, query, groups) for kind in self.kinds}
-            for level in range(len(self.levels))
+            {kind: levels[index] for kind, levels in kinds.items()}
+            for index in range(len(self.levels))
         ]
+
+    def stage(
+        self, kind: Kind, query: Features, groups: Sequence[tuple[int, Sequence[SupportState]]]
+    ) -> list[Tensor]:
+        """Return one kind of similarity, see `similarities`."""
+        return [self._stack(kind, level, query, groups) for level in range(len(self.levels))]
 
     def _stack(
         self,

@@ -95,7 +95,7 @@ class SupportState:
 
     def shot_pixels(self, name: str) -> tuple[Tensor, ...]:
         """Return the foreground features of a map, shot by shot."""
-        return self.pixels[name].split(list(self.counts[name]))
+        return tuple(torch.split(self.pixels[name], list(self.counts[name])))
 
     def to(self, device: torch.device | str) -> SupportState:
         """Return the same on another device."""

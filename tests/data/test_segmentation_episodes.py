@@ -11,7 +11,6 @@ from handful.data.segmentation_episodes import (
     SegmentationEpisodes,
     absent_queries,
     sample_episodes,
-    training_pairs,
 )
 from handful.data.segmentation_set import LabelMaps, SegmentationSet
 from handful.errors import InputError
@@ -125,22 +124,3 @@ def test_absent_queries_show_another_class_and_not_a_pixel_of_the_asked_one() ->
     everywhere = photos(np.ones((9, 4), bool))
     with pytest.raises(InputError, match="no photo of another class is without"):
         absent_queries(everywhere, sample_episodes(everywhere, LABELS, 4))
-
-
-def test_training_leaves_out_every_photo_of_a_test_class_unless_asked() -> None:
-    dataset = mixed(count=200)
-    pairs = training_pairs(dataset, ["ant", "bee"], 30, seed=0, novel=["dog"])
-    (dog,) = dataset.find(["dog"])
-    assert all(dataset.eligible[photo, column] for photo, column in pairs)
-    assert not any(dataset.present[photo, dog] for photo, _ in pairs)
-    assert [sum(c == column for _, c in pairs) for column in (0, 1)] == [30, 30]
-    assert len(set(pairs)) == 60
-    kept = training_pairs(dataset, ["ant"], 10_000, seed=0, novel=["dog"], keep_novel=True)
-    assert [photo for photo, _ in kept] == dataset.of(0).tolist()
-    assert any(dataset.present[photo, dog] for photo, _ in kept)
-    assert training_pairs(dataset, ["ant", "bee"], 30, seed=0, novel=["dog"]) == pairs
-    with pytest.raises(InputError, match="'ant' is a training and a test class"):
-        training_pairs(dataset, ["ant"], novel=["ant"])
-    always = np.ones((5, 4), bool)
-    with pytest.raises(InputError, match="no photo is left that shows 'ant'"):
-        training_pairs(photos(always), ["ant"], novel=["dog"])

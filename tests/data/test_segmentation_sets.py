@@ -59,7 +59,8 @@ def random_masks(count: int, classes: list[int], seed: int = 0) -> dict[str, Val
 def write_coco(root: Path, photos: int, split: str = "val2014") -> Path:
     """Write COCO's folder: eight categories with gaps in their numbers, squares of two of them."""
     numbers = [1, 2, 3, 5, 8, 13, 21, 34]
-    images, annotations = [], []
+    images: list[dict[str, object]] = []
+    annotations: list[dict[str, object]] = []
     for i in range(photos):
         name = f"COCO_{split}_{i:012d}.jpg"
         save_photo(root / split / name, (40, 50), i)

@@ -1,4 +1,4 @@
-"""Episodes of few-shot segmentation, and lists of training photos: drawn, saved, replayed.
+"""Episodes of few-shot segmentation: drawn, saved, replayed.
 
 An episode names classes, the photos that teach each, and a query. It holds numbers into a list of
 photos and a list of classes and nothing else, so every method sees the same ones.
@@ -279,60 +279,3 @@ def absent_queries(
             )
         query[t] = rng.choice(free)
     return replace(episodes, query=query, seed=seed)
-
-
-def training_pairs(
-    dataset: SegmentationSet,
-    classes: Sequence[str],
-    per_class: int = 750,
-    seed: int = 0,
-    *,
-    novel: Sequence[str] = (),
-    keep_novel: bool = False,
-) -> list[tuple[int, int]]:
-    """Draw the photos that one training goes through.
-
-    Parameters
-    ----------
-    dataset : SegmentationSet
-        The photos.
-    classes : sequence of str
-        The training classes.
-    per_class : int
-        At most so many photos of each, drawn once.
-    seed : int
-        What they are drawn from.
-    novel : sequence of str
-        The test classes, none of which may be a training class.
-    keep_novel : bool
-        Keep photos that show a test class too, as background; they are left out otherwise.
-
-    Returns
-    -------
-    list of (int, int)
-        Photo and class, numbers into the data set, class by class. A photo of several training
-        classes may stand once for each.
-
-    Raises
-    ------
-    InputError
-        A class is for training and test; leaving photos out leaves a class none.
-    """
-    columns, tested = dataset.find(classes), dataset.find(novel)
-    both = [dataset.labels[column] for column in columns if column in tested]
-    if both:
-        raise InputError(f"{both[0]!r} is a training and a test class; let it be one of them")
-    rng = np.random.default_rng(seed)
-    shown = np.asarray(dataset.present[:, tested].any(1), bool)
-    allowed = np.ones_like(shown) if keep_novel else ~shown
-    pairs: list[tuple[int, int]] = []
-    for column in columns:
-        pool = np.flatnonzero(dataset.eligible[:, column] & allowed)
-        if not len(pool):
-            raise InputError(
-                f"{dataset.root}: no photo is left that shows {dataset.labels[column]!r} and no"
-                f" test class; keep photos with test classes, or leave this class out"
-            )
-        drawn = np.sort(rng.choice(pool, min(per_class, len(pool)), replace=False))
-        pairs += [(photo, column) for photo in drawn.tolist()]
-    return pairs

@@ -23,9 +23,8 @@ from handful.answers import AttentionMap, Evidence, Explanation
 from handful.answers.explanation import Role
 from handful.backbones.cut import Cut, cut
 from handful.backbones.embedder import NetworkEmbedder
-from handful.data.pictures import Picture, many, name
+from handful.data.pictures import Picture, batches, many, name
 from handful.errors import InputError
-from handful.images import read
 from handful.images.kind import is_drawing
 from handful.methods import erasing
 from handful.methods.matcher import Matcher
@@ -275,7 +274,7 @@ class Explainer(BaseEstimator):  # type: ignore[misc]
         for given, options in ((self.weights, Weights), (self.pooling, Pooling)):
             if given not in get_args(options):
                 raise InputError(f"{given!r}: is one of {', '.join(get_args(options))}")
-        images = [read(picture) for picture in pictures]
+        images = [image for _, part in batches(pictures) for image in part]
         matcher, chosen = self._load(images)
         embedder = getattr(matcher, "embedder", None)
         if not isinstance(embedder, NetworkEmbedder):

@@ -51,8 +51,8 @@ class AttentionMap:
         x, y, width, height = self.box
         rows = _interpolation(self.size[0], y, height, self.grid.shape[0])
         columns = _interpolation(self.size[1], x, width, self.grid.shape[1])
-        found: NDArray[np.float32] = rows @ self.grid @ columns.T
-        return found.clip(0, 1)
+        found: NDArray[np.float32] = np.clip(rows @ self.grid @ columns.T, 0, 1, dtype=np.float32)
+        return found
 
 
 @dataclass(frozen=True, slots=True)

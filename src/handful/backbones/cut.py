@@ -106,8 +106,9 @@ class PositionsHead:
         """Bring gradients (N, C * V) back to the map: (N, C, H, W)."""
         assert self.norm.running_var is not None
         scale = self.norm.weight / (self.norm.running_var + self.norm.eps).sqrt()
-        views = (gradient * scale).unflatten(1, self.positions.shape[:2])
-        return torch.einsum("ncv,cvp->ncp", views, self.positions).unflatten(2, size)
+        channels, count = self.positions.shape[:2]
+        views = (gradient * scale).view(-1, channels, count)
+        return torch.einsum("ncv,cvp->ncp", views, self.positions).view(-1, channels, *size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,9 +229,9 @@ def _at_module(
         found: list[Tensor] = []
 
         def hook(part: nn.Module, inputs: object, output: Tensor) -> Tensor:
-            # what is returned goes on through the network, so the gradient meets the record
             found.append(output if after is None else after(output))
-            return found[-1]
+            # a copy goes on through the network, which may change it in place
+            return found[-1].clone()
 
         handle = module.register_forward_hook(hook)
         try:

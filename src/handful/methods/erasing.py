@@ -75,7 +75,7 @@ def top_mask(maps: Tensor, size: tuple[int, int], share: float = SHARE) -> Tenso
     flat = resized.flatten(1)
     found = flat.topk(max(1, round(share * flat.shape[1])), dim=1)
     marked = torch.zeros_like(flat, dtype=torch.bool).scatter_(1, found.indices, found.values > 0)
-    return marked.unflatten(1, size)
+    return marked.view(-1, *size)
 
 
 def shifts(masks: Tensor, draws: int, generator: torch.Generator) -> Tensor:

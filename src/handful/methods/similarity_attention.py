@@ -102,10 +102,12 @@ def direction(vectors: Tensor, weights: Tensor, centred: bool = True) -> Tensor:
         before its ReLU, then adds up to w . f over the positions, and no longer to zero.
     """
     length = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True).clamp_min(1e-12)
-    if not centred:
-        return weights / length
-    unit = vectors / length
-    return (weights - (weights * unit).sum(-1, keepdim=True) * unit) / length
+    found = weights
+    if centred:
+        unit = vectors / length
+        found = weights - (weights * unit).sum(-1, keepdim=True) * unit
+    gradient: Tensor = found / length
+    return gradient
 
 
 def attention(
@@ -240,7 +242,7 @@ def similarity_attention(
         found = attention_of(
             network, maps, vectors, images.shape[0], kind, pooling, through_weights, create_graph
         )
-    return found.unflatten(0, images.shape[:2])
+    return found.view(*images.shape[:2], *_size(maps))
 
 
 def attention_of(
@@ -258,7 +260,7 @@ def attention_of(
     The parameters are those of `similarity_attention`; `roles` is R, and the rows of `maps` and
     `vectors` are the R roles one after the other.
     """
-    features = normalize(vectors, dim=-1).unflatten(0, (roles, -1))
+    features = normalize(vectors, dim=-1).view(roles, -1, vectors.shape[1])
     weights = weight_vector(list(features), kind).expand_as(features)
     if network.head is not None and not through_weights:
         return attention(maps, vectors, weights.flatten(0, 1).detach(), network.head, pooling)

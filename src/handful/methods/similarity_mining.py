@@ -86,9 +86,10 @@ def mining_loss(features: Sequence[Tensor], kind: Kind) -> Tensor:
     anchor, positive, *negatives = features
     near = vector_norm(anchor - positive, dim=-1)
     if kind == "same":
-        return -near.mean()
+        return -torch.mean(near)
     far = [vector_norm(anchor - negative, dim=-1) for negative in negatives]
-    return torch.stack([near - distance for distance in far]).sum(0).mean()
+    gaps = torch.stack([near - distance for distance in far])
+    return torch.mean(torch.sum(gaps, dim=0))
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,7 @@ class SimilarityMining:
             create_graph=True,
         )
         masked = soft_mask(images.flatten(0, 1), attended, self.slope, self.threshold)
-        found = normalize(network.both(masked)[1], dim=-1).unflatten(0, (roles, -1))
+        found = normalize(network.both(masked)[1], dim=-1).view(roles, -1, vectors.shape[1])
         return mining_loss(list(found), kind)
 
 

@@ -13,9 +13,8 @@ from PIL import Image
 
 from handful.answers import Explanation
 from handful.answers.explanation import AttentionMap
-from handful.data.pictures import Picture, name
+from handful.data.pictures import Picture, batches, name
 from handful.files import replacing
-from handful.images import read
 from handful.images.draw import fit
 
 CELL, MARGIN, LABEL = 300, 24, 150
@@ -83,7 +82,7 @@ def write_pictures(
     folder = Path(folder)
     written: dict[str, list[str]] = {"maps": [], "overlays": []}
     over = []
-    images = [read(picture) for picture in pictures]
+    images = [image for _, part in batches(pictures) for image in part]
     for number, (image, found) in enumerate(zip(images, explanation, strict=True)):
         over.append(overlay(image, found))
         for kind, value in (("maps", grey_map(found)), ("overlays", over[-1])):

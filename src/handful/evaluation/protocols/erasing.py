@@ -25,7 +25,7 @@ from handful.data.class_folders import ClassFolders
 from handful.data.pictures import batches
 from handful.data.progress import track
 from handful.errors import InputError
-from handful.evaluation.folders import dataset_name, encode_folder
+from handful.evaluation.folders import dataset_name
 from handful.evaluation.results import Result
 from handful.methods import erasing
 from handful.methods.baselines.gradcam import LinearClassifier, gradcam
@@ -97,10 +97,7 @@ def measure(
     network = cut(embedder.network) if isinstance(embedder, NetworkEmbedder) else None
     if network is None or network.head is None or not isinstance(embedder, NetworkEmbedder):
         raise InputError(f"{matcher.name}: has no network whose last map is pooled linearly")
-    classifier = None
-    if others is not None:
-        encoded = encode_folder(_Raw(matcher.name, network, embedder), others)
-        classifier = LinearClassifier.fit(encoded.features, encoded.folder.labels)
+    classifier = _classifier(network, embedder, others) if others is not None else None
     seen = _see(network, embedder, folder)
     drawn = draw_triplets(seen.folder.labels, triplets, seed)
     falls: dict[str, list[erasing.Falls]] = {
@@ -194,39 +191,41 @@ def draw_triplets(labels: Sequence[str], count: int, seed: int) -> NDArray[np.in
     return np.array(rows, np.int64)
 
 
-@dataclass
-class _Raw:
-    """Gives the vectors as the network makes them, for `encode_folder`."""
+def _see(network: Cut, embedder: NetworkEmbedder, folder: ClassFolders) -> _Seen:
+    unread: list[tuple[str, str]] = []
+    kept, pixels, maps, vectors = [], [], [], []
+    for numbers, *found in _passes(network, embedder, folder, unread):
+        kept += numbers
+        for column, part in zip((pixels, maps, vectors), found, strict=True):
+            column.append(part)
+    skipped = [(folder.name(path), why.removeprefix(f"{path}: ")) for path, why in unread]
+    seen = folder.take(kept, skipped)
+    return _Seen(seen, torch.cat(pixels), torch.cat(maps), torch.cat(vectors))
 
-    name: str
-    network: Cut
-    embedder: NetworkEmbedder
 
-    @torch.no_grad()
-    def encode(self, images: Sequence[NDArray[np.uint8]]) -> Tensor:
-        size = self.embedder.batch
-        parts = [images[start : start + size] for start in range(0, len(images), size)]
-        return torch.cat(
-            [self.network.both(self.embedder.pixels(part))[1].float().cpu() for part in parts]
-        )
+def _classifier(network: Cut, embedder: NetworkEmbedder, folder: ClassFolders) -> LinearClassifier:
+    labels: list[str] = []
+    vectors = []
+    for numbers, _, _, part in _passes(network, embedder, folder, []):
+        labels += [folder.labels[i] for i in numbers]
+        vectors.append(part)
+    return LinearClassifier.fit(torch.cat(vectors), labels)
 
 
 @torch.no_grad()
-def _see(network: Cut, embedder: NetworkEmbedder, folder: ClassFolders) -> _Seen:
+def _passes(
+    network: Cut, embedder: NetworkEmbedder, folder: ClassFolders, unread: list[tuple[str, str]]
+) -> Iterator[tuple[list[int], Tensor, Tensor, Tensor]]:
+    """Give the numbers, inputs, maps and vectors of a folder's images, a batch at a time."""
     place = {str(path): i for i, path in enumerate(folder.paths)}
-    unread: list[tuple[str, str]] = []
-    kept: list[int] = []
-    parts = []
-    paths = track(folder.paths, "encoding", len(folder))
+    paths = track(folder.paths, f"encoding with {embedder.name}", len(folder))
+    empty = True
     for names, images in batches(paths, unread, embedder.batch):
         pixels = embedder.pixels(images)
-        parts.append((pixels, *network.both(pixels)))
-        kept += [place[str(name)] for name in names]
-    if not parts:
+        yield [place[str(name)] for name in names], pixels, *network.both(pixels)
+        empty = False
+    if empty:
         raise InputError(f"{folder.root}: none of its images can be read ({unread[0][1]})")
-    skipped = [(folder.name(path), why.removeprefix(f"{path}: ")) for path, why in unread]
-    pixels, maps, vectors = (torch.cat(column) for column in zip(*parts, strict=True))
-    return _Seen(folder.take(kept, skipped), pixels, maps, vectors)
 
 
 @torch.no_grad()
@@ -264,8 +263,8 @@ def _falls(
     positive = normalize(seen.vectors[which[:, 1]], dim=-1)
 
     def score(images: Tensor) -> Tensor:
-        found = normalize(network.both(images)[1], dim=-1).unflatten(0, (-1, len(part)))
-        return (found * positive).sum(-1).flatten()
+        found = normalize(network.both(images)[1], dim=-1).view(-1, *positive.shape)
+        return torch.sum(found * positive, dim=-1).flatten()
 
     mask = erasing.top_mask(maps.to(pixels.device), (pixels.shape[2], pixels.shape[3]))
     return erasing.measure_falls(score, pixels, mask, chance)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from handful import __version__, zoo
 from handful.cli.main import COMMANDS, main
@@ -133,6 +134,59 @@ def test_a_bad_example_is_skipped_too(capsys: pytest.CaptureFixture[str], tmp_pa
     assert [path for path, _ in answer["skipped"]] == [str(bad)]
 
 
+def test_manifests_as_support_and_query(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A sheet of four drawings: two teach, all four are asked for by their boxes."""
+    sheet = Image.new("L", (210, 210), 255)
+    for place, query in enumerate([*SAMPLE.queries[:2]] * 2):
+        drawing = Image.open(query.path).convert("L").resize((95, 95))
+        sheet.paste(drawing, (5 + 105 * (place % 2), 5 + 105 * (place // 2)))
+    sheet.save(tmp_path / "sheet.png")
+    rows = ["sheet.png,first,5,5,95,95", "sheet.png,second,110,5,95,95"]
+    taught, asked = tmp_path / "taught.csv", tmp_path / "asked.json"
+    taught.write_text("\n".join(["path,label,x,y,width,height", *rows]))
+    boxes = [[x / 210, y / 210, 95 / 210, 95 / 210] for y in (5, 110) for x in (5, 110)]
+    found = [{"category": "1", "conf": 0.9, "bbox": box} for box in boxes]
+    images = [{"file": "sheet.png", "detections": found}, {"file": "none.png", "detections": []}]
+    asked.write_text(json.dumps({"images": images, "detection_categories": {"1": "animal"}}))
+    out = tmp_path / "labels.csv"
+    base = ["recognize", "--support", str(taught), *NEAREST, "--query", str(asked)]
+    answer = ask(capsys, *base, "--out", str(out))
+    assert [row["label"] for row in answer["results"]] == ["first", "second"] * 2
+    assert [row["box"] for row in answer["results"]] == [
+        pytest.approx([x, y, 95, 95]) for y in (5, 110) for x in (5, 110)
+    ]
+    assert answer["skipped"] == [[str(tmp_path / "none.png"), "no detection of 0.2 or surer"]]
+    with out.open(newline="") as file:
+        assert [float(row["x"]) for row in csv.DictReader(file)] == pytest.approx([5, 110] * 2)
+    assert main(base) == 0
+    output = capsys.readouterr()
+    assert output.out.startswith(f"{tmp_path / 'sheet.png'} [5, 5, 95, 95]  ")
+    assert output.out.splitlines()[0].split()[-2] == "first"
+    assert f"skipped: {tmp_path / 'none.png'}: no detection" in output.err
+    taught.write_text("path,label,x,y,width,height\nsheet.png,a,5,five,9,9\n")
+    assert "line 2: y is 'five'" in refuse(capsys, *base)
+
+
+def test_strangers_in_groups(
+    capsys: pytest.CaptureFixture[str], calibrated: str, tmp_path: Path
+) -> None:
+    known = [q.label for q in SAMPLE.queries]
+    out = tmp_path / "labels.csv"
+    base = ["recognize", "--support", SUPPORT, "--query", *QUERIES, "--model", calibrated]
+    answer = ask(capsys, *base, "--group-new", "--out", str(out))
+    groups = [row.get("group") for row in answer["results"]]
+    assert [group is None for group in groups] == [bool(r["label"]) for r in answer["results"]]
+    order = list(dict.fromkeys(group for group in groups if group))
+    assert order == [f"new-{number}" for number in range(1, len(order) + 1)]
+    assert 1 < len(order) < len(known)
+    with out.open(newline="") as file:
+        assert [row["group"] or None for row in csv.DictReader(file)] == groups
+    plain = ask(capsys, *base)
+    assert not any("group" in row for row in plain["results"])
+    line = refuse(capsys, *base[:-1], "colour-histogram", "--reject", "1", "--group-new")
+    assert "never calibrated" in line
+
+
 def test_verify(capsys: pytest.CaptureFixture[str], calibrated: str) -> None:
     same = ask(capsys, "verify", QUERIES[0], QUERIES[0], "--model", calibrated)
     assert same["same"] is True
@@ -194,7 +248,7 @@ def test_demo(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         (["recognize", "--support", SUPPORT, "--query", QUERIES[0], "--reject", "2"], "[0, 1]"),
         (["recognize", "--support", SUPPORT, "--query", SUPPORT, "--colour", "3"], "--colour"),
         (["verify", QUERIES[0]], "parameter B requires an argument"),
-        (["verify", *QUERIES[:2], "--model", "handful-base"], "never calibrated"),
+        (["verify", *QUERIES[:2], "--model", "colour-histogram"], "never calibrated"),
         (["recognise"], "did you mean recognize?"),
         (["xyz"], "there are demo, recognize"),
         (["demo"], "--out"),

@@ -216,3 +216,20 @@ def test_all_means_those_for_one_kind_of_picture() -> None:
     assert {"nearest-neighbour", "hausdorff"} <= set(drawings)
     assert not set(photos) & set(drawings)
     assert chosen_models(["x", "all"], "photos") == ["x", *photos]
+
+
+def test_a_manifest_is_a_root(
+    capsys: pytest.CaptureFixture[str], root: Path, loaded: list[tuple[Any, ...]]
+) -> None:
+    lines = [
+        f"{root.name}/{path.parent.name}/{path.name},{path.parent.name},0,0,4,4,burst {path.stem}"
+        for path in sorted(root.glob("*/*.png"))
+    ]
+    manifest = root.parent / "manifest.csv"
+    manifest.write_text("\n".join(["path,label,x,y,width,height,group", *lines]))
+    found = ask(capsys, "retrieval", "--root", str(manifest))
+    assert (found["n"], found["images"], found["groups"]) == (20, 20, 5)
+    shots = ask(capsys, "fewshot", "--root", str(manifest), *SMALL)
+    assert shots["groups"] == 5
+    manifest.write_text("path\nzoo/ant/0.png\n")
+    assert "no row has a label" in refuse(capsys, "retrieval", "--root", str(manifest))

@@ -5,8 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from handful.data.class_folders import classes_of_role, read_class_folders
+from handful.data.pictures import title
 from handful.errors import InputError
 
 
@@ -58,6 +60,37 @@ def test_no_classes_is_one_line(tmp_path: Path, names: list[str], why: str) -> N
     with pytest.raises(InputError, match=why) as error:
         read_class_folders(make(tmp_path, *names))
     assert str(tmp_path) in str(error.value)
+
+
+def test_a_manifest_stands_for_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("in/a.png", "b.png"):
+        Image.new("RGB", (30, 20)).save(tmp_path / name)
+    lines = ["in/a.png,cat,1,2,5,5,g", "in/a.png,dog,9,2,5,5,", "b.png,cat,,,,,g", "b.png,,,,,,"]
+    lines += ["lost.png,cat,,,,,", "b.png,cow,90,0,1,1,"]
+    (tmp_path / "m.csv").write_text("\n".join(["path,label,x,y,width,height,group", *lines]))
+    found = read_class_folders(tmp_path / "m.csv")
+    assert found.root == tmp_path
+    assert found.names == ("in/a.png [1, 2, 5, 5]", "in/a.png [9, 2, 5, 5]", "b.png")
+    assert found.labels == ("cat", "dog", "cat")
+    assert [title(picture) for picture in found.pictures] == [
+        str(tmp_path / name) for name in found.names
+    ]
+    assert found.group_numbers is not None
+    assert found.group_numbers.tolist() == [0, 1, 0]
+    assert [(path, why[:9]) for path, why in found.skipped] == [
+        ("lost.png", "no such f"),
+        ("b.png", "box (90.0"),
+        ("b.png", "no label"),
+    ]
+    part = found.take([2, 1])
+    assert (part.groups, part.boxes) == (("g", None), (None, (9, 2, 5, 5)))
+    assert read_class_folders(tmp_path / "m.csv", ["dog"], 1).labels == ("dog",)
+    with pytest.raises(InputError, match="no row for the class 'emu'"):
+        read_class_folders(tmp_path / "m.csv", ["emu"])
+    (tmp_path / "m.csv").write_text("path\nb.png\n")
+    with pytest.raises(InputError, match="no row has a label"):
+        read_class_folders(tmp_path / "m.csv")
 
 
 def test_no_folder(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from handful.data.pictures import (
     Picture,
     bare_reason,
     batches,
+    cores,
     decode_ahead,
     is_one,
     many,
@@ -51,7 +51,7 @@ def test_batches_are_consumed_a_bounded_number_ahead() -> None:
             taken += 1
             yield np.full((2, 2, 3), value, np.uint8)
 
-    ahead = max(3, 2 * (os.cpu_count() or 1)) + 1
+    ahead = max(3, 2 * cores()) + 1
     seen: list[int] = []
     for names, images in batches(pages(), size=3):
         assert names == [None] * len(images)

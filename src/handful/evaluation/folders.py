@@ -8,10 +8,10 @@ from pathlib import Path
 from torch import Tensor
 
 from handful.data.class_folders import ClassFolders
-from handful.data.pictures import bare_reason, decode_ahead
+from handful.data.pictures import bare_reason
 from handful.data.progress import track
 from handful.errors import InputError
-from handful.methods.decoding import enough_side
+from handful.methods.encoding import encode_pictures
 from handful.methods.matcher import Matcher
 
 _PARTS = {"test", "train", "training", "val", "valid", "validation", "images"}
@@ -45,8 +45,7 @@ def encode_folder(matcher: Matcher, folder: ClassFolders) -> EncodedFolder:
     kept: list[int] = []
     features: Tensor | None = None
     pictures = track(folder.pictures, f"encoding with {matcher.name}", len(folder))
-    for batch in decode_ahead(pictures, unread, at_least=enough_side(matcher)):
-        part = matcher.encode(batch.images)
+    for batch, part in encode_pictures(matcher, pictures, unread):
         if features is None:  # the whole is allocated once: two copies of it may be gigabytes
             features = part.new_empty(len(folder), *part.shape[1:])
         features[len(kept) : len(kept) + len(part)] = part

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -142,3 +143,18 @@ def test_features_that_are_not_numbers_are_refused(mean_colour: Any, photos: Pat
 
     with pytest.raises(InputError, match="mean-colour: its features are not numbers"):
         fewshot.measure(Damaged(), read_class_folders(photos), 2, 1)
+
+
+def test_no_group_teaches_and_asks(mean_colour: Any, photos: Path) -> None:
+    """Every photo copied into a burst of two: a copy in the support would give its twin away."""
+    folder = read_class_folders(photos)
+    twice = replace(folder, paths=folder.paths * 2, labels=folder.labels * 2)
+    bursts = replace(twice, groups=tuple(map(str, folder.paths)) * 2)
+    single, copied, apart = (
+        fewshot.measure(mean_colour(), each, 5, 5, 15, 400, head="nearest")
+        for each in (folder, twice, bursts)
+    )
+    assert copied.metrics["accuracy"] > single.metrics["accuracy"] + 0.05
+    # half of a class's bursts are taught from, so copies of the same picture may be among them
+    assert apart.metrics["accuracy"] < single.metrics["accuracy"] + 0.02
+    assert apart.settings["groups"] == 60

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,3 +57,27 @@ def test_classes_of_one_photo_each_are_refused(mean_colour: Any, tmp_path: Path)
         Image.new("RGB", (4, 4)).save(tmp_path / name / "1.png")
     with pytest.raises(InputError, match="no class has two images"):
         measure(mean_colour(), read_class_folders(tmp_path))
+
+
+def test_a_query_does_not_find_its_own_group(mean_colour: Any, photos: Path) -> None:
+    """Every photo copied into a burst of two: with the bursts as groups nothing changes."""
+    folder = read_class_folders(photos)
+    twice = replace(folder, paths=folder.paths * 2, labels=folder.labels * 2)
+    bursts = replace(twice, groups=tuple(map(str, folder.paths)) * 2)
+    matcher = mean_colour()
+    plain, copied, apart = (measure(matcher, f).metrics for f in (folder, twice, bursts))
+    assert copied["recall@1"] == 1
+    assert apart["recall@1"] == pytest.approx(plain["recall@1"])
+    # every place of a result list is there twice
+    assert apart["recall@8"] == pytest.approx(
+        np.mean([row["recall@4"] for row in measure(matcher, folder).rows])
+    )
+    assert apart["map@r"] == pytest.approx(plain["map@r"], abs=0.02)
+    assert measure(matcher, bursts).settings["groups"] == 60
+    assert "groups" not in measure(matcher, folder).settings
+
+
+def test_classes_of_one_group_each_are_refused(mean_colour: Any, photos: Path) -> None:
+    folder = read_class_folders(photos)
+    with pytest.raises(InputError, match="no class has two groups of images"):
+        measure(mean_colour(), replace(folder, groups=folder.labels))

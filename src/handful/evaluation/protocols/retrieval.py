@@ -14,7 +14,6 @@ from handful.errors import InputError
 from handful.evaluation.folders import dataset_name, encode_folder
 from handful.evaluation.results import Result
 from handful.methods.matcher import Matcher
-from handful.metrics.apart import retrieve_apart
 from handful.metrics.retrieval import retrieve
 
 KS = (1, 2, 4, 8)
@@ -56,10 +55,7 @@ def measure(matcher: Matcher, folder: ClassFolders) -> Result:
     def rows(part: slice) -> NDArray[Any]:
         return np.asarray(matcher.compare(features[part], features))
 
-    if groups is None:
-        found = retrieve(rows, read.labels, KS)
-    else:
-        found = retrieve_apart(rows, read.labels, groups, KS)
+    found = retrieve(rows, read.labels, KS, groups)
     metrics: dict[str, Any] = {f"recall@{k}": found.recall_at(k) for k in KS}
     metrics["interval"] = list(found.interval_at(1))
     metrics["map@r"] = found.map_at_r

@@ -49,7 +49,7 @@ def read_folder(
     if (base / "images").is_dir() and _mask_folder(base) is not None:
         return read_pairs(base, classes)
     if (base / "JPEGImages").is_dir():
-        masks = {path.stem for path in list_images(voc.mask_folder(base))}
+        masks = {p.stem for folder in voc.mask_folders(base) for p in list_images(folder)}
         names = [p.stem for p in list_images(base / "JPEGImages") if p.stem in masks]
         return voc.read_voc(base, (), names=names)
     files = [p for p in base.rglob("*.json") if not is_clutter(p.name)]

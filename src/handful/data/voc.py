@@ -8,7 +8,7 @@ together and is taken where it is there.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from handful.data.segmentation_set import SegmentationSet, from_label_maps
@@ -64,18 +64,19 @@ def read_list(root: str | os.PathLike[str], split: str) -> list[str]:
     return names
 
 
-def mask_folder(root: str | os.PathLike[str]) -> Path:
-    """Return the folder of masks: of VOC and SBD together, or of VOC alone.
+def mask_folders(root: str | os.PathLike[str]) -> list[Path]:
+    """Return the folders of masks: of VOC and SBD together, then of VOC alone.
 
     Raises
     ------
     InputError
         Neither is there.
     """
-    for name in (AUGMENTED, "SegmentationClass"):
-        if (Path(root) / name).is_dir():
-            return Path(root) / name
-    raise InputError(f"{root}: no {AUGMENTED} and no SegmentationClass; give VOCdevkit/VOC2012")
+    found = [Path(root) / name for name in (AUGMENTED, "SegmentationClass")]
+    found = [folder for folder in found if folder.is_dir()]
+    if not found:
+        raise InputError(f"{root}: no {AUGMENTED} and no SegmentationClass; give VOCdevkit/VOC2012")
+    return found
 
 
 def read_voc(
@@ -108,11 +109,16 @@ def read_voc(
     InputError
         A list, a photo or a mask is missing.
     """
-    base, folder = Path(root), mask_folder(root)
+    base, folders = Path(root), mask_folders(root)
     wanted = names if names is not None else [n for s in splits for n in read_list(root, s)]
     stems = list(dict.fromkeys(wanted))
-    pairs = [(base / "JPEGImages" / f"{stem}.jpg", folder / f"{stem}.png") for stem in stems]
+    pairs = [(base / "JPEGImages" / f"{stem}.jpg", _mask(folders, stem)) for stem in stems]
     for path in (path for pair in pairs for path in pair):
         if not path.is_file():
             raise InputError(f"{path}: is missing, but a list names it; unpack the whole set")
     return from_label_maps("voc", base, pairs, NUMBERS, small_object_rule=small_object_rule)
+
+
+def _mask(folders: Sequence[Path], stem: str) -> Path:
+    paths = [folder / f"{stem}.png" for folder in folders]
+    return next((path for path in paths if path.is_file()), paths[0])

@@ -156,6 +156,7 @@ def measure(
             "dataset": dataset.name,
             "classes": [dataset.labels[c] for c in np.unique(episodes.classes)],
             "photos": len(dataset),
+            "skipped": [list(pair) for pair in dataset.skipped],
             "ways": episodes.ways,
             "shots": episodes.shots,
             "shots_by": shots_by,

@@ -141,7 +141,10 @@ def measure(model: MSHNet, options: argparse.Namespace) -> dict[str, Any]:
         }
         for stage, ways in runs.items()
     }
-    peak = {way: peak_bytes(run) for way, run in runs["query"].items()}
+    # of the dense way both photos' maps are features, of ours the query's alone
+    maps = sum(found.nbytes for found in model.features(photo).values())
+    features = {"dense": 2 * maps, "ours": maps}
+    peak = {way: peak_bytes(run) - features[way] for way, run in runs["query"].items()}
     shared = [taken[stage, "ours"] for stage in ("backbone", "prototype", "cosine", "head")]
     single = [b + options.classes * (p + c + h) for b, p, c, h in zip(*shared, strict=True)]
     return {
@@ -207,8 +210,8 @@ def head_stages(
 
     return {
         "head: merging": {
-            "dense": lambda: merges(head.merges),
-            "ours": lambda: merges(ours.merges),
+            "dense": lambda: merged(head.merges),
+            "ours": lambda: merged(ours.merges),
         },
         "head: fusion 4-3": {
             "dense": lambda: head.fusions[1](coarse, middle),
@@ -257,7 +260,7 @@ def gmac(run: Run) -> float:
 
 
 def peak_bytes(run: Run) -> int:
-    """Return the most bytes held at once of what a call allocates, less the query's maps."""
+    """Return the most bytes that a call holds at once of those it allocates."""
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         run()
     # allocations and releases in the order of time

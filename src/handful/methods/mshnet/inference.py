@@ -149,7 +149,7 @@ class EnlargedConvolution(nn.Module):
         super().__init__()
         outputs, inputs = weight.shape[:2]
         # columns, then rows: the sum over columns comes first
-        self.taps = nn.Buffer(weight.permute(3, 2, 0, 1).reshape(9 * outputs, inputs).contiguous())
+        self.taps = nn.Buffer(weight.permute(3, 2, 0, 1).reshape(3, -1, inputs).contiguous())
         self.outputs = outputs
 
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
@@ -159,9 +159,10 @@ class EnlargedConvolution(nn.Module):
         down = _shifted(height, size[0], x).mT
         out = x.new_empty(tasks, self.outputs, *size)
         for task in range(tasks):
-            products = (self.taps @ x[task].flatten(1)).view(3, -1, width)
-            wide = products[0] @ across[0]
-            wide.addmm_(products[1], across[1]).addmm_(products[2], across[2])
+            pixels = x[task].flatten(1)
+            wide = (self.taps[0] @ pixels).view(-1, width) @ across[0]
+            for tap in (1, 2):
+                wide.addmm_((self.taps[tap] @ pixels).view(-1, width), across[tap])
             rows = wide.view(3, self.outputs, height, size[1])
             torch.matmul(down[0], rows[0], out=out[task])
             for tap in (1, 2):

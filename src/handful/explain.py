@@ -18,15 +18,15 @@ from sklearn.base import BaseEstimator
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from handful import methods, zoo
+from handful import methods
 from handful.answers import AttentionMap, Evidence, Explanation
 from handful.answers.explanation import Role
 from handful.backbones.cut import Cut, cut
 from handful.backbones.embedder import NetworkEmbedder
 from handful.data.pictures import Picture, batches, many, name
 from handful.errors import InputError
-from handful.images.kind import is_drawing
 from handful.methods import erasing
+from handful.methods.choice import choose_model
 from handful.methods.matcher import Matcher
 from handful.methods.scores import as_score, calibrated
 from handful.methods.similarity_attention import (
@@ -44,6 +44,10 @@ Score = Callable[[Tensor], Tensor]
 differentiable. Whoever has such a function of an image's vector can ask why it is what it is."""
 
 
+SIZE = 224
+"""Side to which photos are brought where nobody says otherwise, in pixels."""
+
+
 class FittedRecognizer(Protocol):
     """What `Explainer.explain_label` needs of a `Recognizer`."""
 
@@ -55,27 +59,14 @@ class FittedRecognizer(Protocol):
         ...
 
 
-def choose_model(images: Sequence[NDArray[np.uint8]]) -> tuple[str, str]:
-    """Choose the model for some pictures: what ``model="auto"`` means.
-
-    Returns
-    -------
-    name, reason : str
-        ``omniglot-small`` where all of them are drawings, ``handful-base`` for photos.
-    """
-    if "omniglot-small" in zoo.cards() and all(map(is_drawing, images)):
-        return "omniglot-small", "auto: these are drawings"
-    return "handful-base", "auto: these are photos"
-
-
 class Explainer(BaseEstimator):  # type: ignore[misc]
     """Show why a model finds pictures alike or different; nothing has to be fitted.
 
     Parameters
     ----------
     model : str, path or Matcher
-        ``"auto"`` (see `choose_model`), a name of the zoo, the directory of a saved entry, or a
-        method object that has a network.
+        ``"auto"`` (by what the pictures are, drawings or photos), a name of the zoo, the
+        directory of a saved entry, or a method object that has a network.
     device : str
         ``"auto"``, ``"cpu"``, ``"cuda"``, ...
     weights : {"score", "difference"}
@@ -87,6 +78,9 @@ class Explainer(BaseEstimator):  # type: ignore[misc]
     layer : str, optional
         The map to explain by: a name of the backbone's maps, or the path of a module. By default
         the last.
+    size : int
+        Side to which photos are brought, in pixels: larger than to recognize them, because the
+        last map has a cell for 32 pixels. Methods for drawings, and method objects, have their own.
 
     Notes
     -----
@@ -114,12 +108,14 @@ class Explainer(BaseEstimator):  # type: ignore[misc]
         weights: Weights = "score",
         pooling: Pooling = "mean",
         layer: str | None = None,
+        size: int = SIZE,
     ) -> None:
         self.model = model
         self.device = device
         self.weights = weights
         self.pooling = pooling
         self.layer = layer
+        self.size = size
 
     def explain(
         self,
@@ -257,7 +253,7 @@ class Explainer(BaseEstimator):  # type: ignore[misc]
         return found
 
     def _with(self, matcher: Matcher) -> Explainer:
-        return Explainer(matcher, self.device, self.weights, self.pooling, self.layer)
+        return Explainer(matcher, self.device, self.weights, self.pooling, self.layer, self.size)
 
     def _explain_score(self, view: _View, picture: Picture, score: Score, of: str) -> Explanation:
         vectors = view.vectors.detach()
@@ -290,10 +286,12 @@ class Explainer(BaseEstimator):  # type: ignore[misc]
         if not isinstance(self.model, str | os.PathLike):
             return self.model, "as given"
         given = str(self.model)
-        model, chosen = choose_model(images) if given == "auto" else (given, "as asked")
-        key = (model, self.device)
+        model, chosen = given, "as asked"
+        if given == "auto":
+            model, chosen = choose_model(len(images), images.__getitem__)
+        key = (model, self.device, self.size)
         if getattr(self, "_loaded", (None,))[0] != key:
-            self._loaded = key, methods.load(model, device=self.device)
+            self._loaded = key, methods.load(model, device=self.device, size=self.size)
         return self._loaded[1], chosen
 
     def _answer(

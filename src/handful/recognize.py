@@ -332,6 +332,11 @@ class Recognizer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.matcher_, self.chosen_, self.check_ = support.matcher, chosen, check
         return self
 
+    @property
+    def support_(self) -> SupportSet:
+        """The encoded support."""
+        return self._fitted()
+
     def _load(self, count: int = 0, read: Read | None = None) -> tuple[Matcher, str]:
         """Return the method and why; `read` gives one of `count` pictures to choose it by."""
         if not isinstance(self.model, str | os.PathLike):

@@ -14,7 +14,7 @@ from PIL import Image
 
 from handful import __version__, zoo
 from handful.cli.main import COMMANDS, main
-from handful.data.samples import omniglot
+from handful.data.samples import cells, omniglot
 from handful.files import write_text
 
 SAMPLE = omniglot()
@@ -228,6 +228,14 @@ def test_demo(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert counts["right"] == right
     assert counts["accuracy"] == right / 40
     assert Path(counts["picture"]).read_bytes().startswith(b"\x89PNG")
+
+    found = counts["cells"]
+    with Path(found["table"]).open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert found["objects"] == len(rows) == len(cells().queries) == 136
+    for label, count in found["found"].items():
+        assert sum((row["label"] or "none of these") == label for row in rows) == count
+    assert Path(found["picture"]).read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(

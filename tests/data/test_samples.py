@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from handful.data.samples import omniglot
-from handful.data.samples.draw import draw
+from handful.data.manifest import read_manifest
+from handful.data.samples import cells, omniglot
+from handful.data.samples.draw import draw, draw_cells
 from handful.images import read
 
 
@@ -34,7 +35,7 @@ def test_layout_and_truth() -> None:
 
 def test_no_drawing_is_there_twice() -> None:
     sample = omniglot()
-    images = [read(path) for path in (*sample.support.images, *[q.path for q in sample.queries])]
+    images = [*map(sample.support.read, range(20)), *(read(q.path) for q in sample.queries)]
     assert {image.shape for image in images} == {(105, 105, 3)}
     assert len({image.tobytes() for image in images}) == 66
 
@@ -70,3 +71,24 @@ def test_it_holds_evaluation_characters_alone(data_root: Callable[[str], Path]) 
             assert row["source"].split("/")[1] not in background
             source, query = read(root / row["source"]), omniglot().folder / "query" / row["image"]
             np.testing.assert_array_equal(source, read(query))
+
+
+def test_cells_are_named_from_other_photos() -> None:
+    sample = cells()
+    assert Counter(sample.support.labels) == {"RBC": 3, "WBC": 3, "Platelets": 3}
+    rows = read_manifest(sample.folder / "support.csv")
+    examples, queries = {row.path for row in rows}, {row.path for row in sample.queries}
+    assert (len(examples), len(queries)) == (3, 9)
+    assert not examples & queries
+    assert examples | queries == set((sample.folder / "images").iterdir())
+    assert {row.label for row in sample.queries} == {"RBC", "WBC", "Platelets"}
+    assert "shenggan" in (sample.folder / "LICENSE").read_text()
+
+
+@pytest.mark.data("blood-cells-sample")
+def test_cells_drawn_again_are_the_same(data_root: Callable[[str], Path], tmp_path: Path) -> None:
+    draw_cells(data_root("blood-cells-sample"), tmp_path)
+    found = {path.name: path.read_bytes() for path in tmp_path.rglob("*.*")}
+    kept = {path.name: path.read_bytes() for path in cells().folder.rglob("*.*")}
+    assert found == {name: kept[name] for name in found}
+    assert len(found) == 12 + 2

@@ -8,8 +8,9 @@ from typing import Any
 
 from handful.cli.common import Device, Json, Model, emit
 from handful.data.progress import track
-from handful.data.samples import Sample, omniglot
+from handful.data.samples import ObjectSample, Sample, cells, omniglot
 from handful.recognize import Recognizer
+from handful.report.objects import Objects
 from handful.report.page import Page
 from handful.report.recognition import Recognition
 
@@ -17,20 +18,22 @@ LEAD = "Real images that come with the package, of classes that no model here ha
 
 
 def demo(*, out: Path, model: Model = "auto", device: Device = "auto", json: Json = False) -> None:
-    """Recognize real characters from one example each, and write a report.
+    """Recognize real characters and real cells from a few examples each, and write a report.
 
     Parameters
     ----------
     out
-        Write the report and its picture into this directory.
+        Write the report, its pictures and its tables into this directory.
     """
     start = time.perf_counter()
     recognition = _recognize(omniglot(), model, device)
-    report, picture = out / "report.html", out / "recognition.png"
-    Page("handful: a demonstration", LEAD).add(recognition.section()).write(report)
-    recognition.draw(picture)
-    recognition.answers.to_csv(out / "recognition.csv")
-    counts = recognition.counts() | {"picture": str(picture)}
+    objects = _count(cells(), model, device)
+    report = out / "report.html"
+    page = Page("handful: a demonstration", LEAD)
+    page.add(recognition.section("Recognize characters")).add(objects.section("Count cells"))
+    page.write(report)
+    counts = recognition.counts() | _written(recognition, out, "recognition")
+    counts["cells"] = objects.counts() | _written(objects, out, "cells")
     seconds = round(time.perf_counter() - start, 2)
     value = {"report": str(report), "seconds": seconds, "recognize": counts}
     emit(value, json, _text(value))
@@ -48,8 +51,25 @@ def _recognize(sample: Sample, model: str, device: str) -> Recognition:
     )
 
 
+def _count(sample: ObjectSample, model: str, device: str) -> Objects:
+    rows = sample.queries
+    recognizer = Recognizer(model=model, device=device).fit(sample.support)
+    pictures = track([row.picture for row in rows], "Naming cells", len(rows))
+    answers = recognizer.predict(pictures)
+    return Objects(sample.support, answers, tuple(str(row.label) for row in rows))
+
+
+def _written(found: Recognition | Objects, out: Path, name: str) -> dict[str, str]:
+    """Write the picture and the answers, and say where."""
+    picture, table = out / f"{name}.png", out / f"{name}.csv"
+    found.draw(picture)
+    found.answers.to_csv(table)
+    return {"picture": str(picture), "table": str(table)}
+
+
 def _text(value: dict[str, Any]) -> str:
     counts = value["recognize"]
+    cells = counts["cells"]
     return "\n".join(
         [
             f"{counts['right']} of {counts['known']} characters named rightly from one example"
@@ -57,6 +77,8 @@ def _text(value: dict[str, Any]) -> str:
             f" {counts['nearest_neighbour_right']})",
             f"{counts['strangers_rejected']} of {counts['strangers']} strangers answered"
             ' "none of these"',
+            f"{cells['right']} of {cells['objects']} cells named rightly from three examples of"
+            f" each kind ({cells['model']})",
             f"{value['report']}  ({value['seconds']:.1f} s)",
         ]
     )

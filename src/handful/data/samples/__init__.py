@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from handful.data.manifest import Manifest, read_manifest
 from handful.data.support import Support
 
 HERE = Path(__file__).parent
@@ -69,3 +70,40 @@ def omniglot() -> Sample:
     6
     """
     return Sample(HERE / "omniglot")
+
+
+@dataclass(frozen=True)
+class ObjectSample:
+    """Photos with many objects each, some of them examples, the others known to the sample.
+
+    Attributes
+    ----------
+    folder : Path
+        With ``images/*.jpg``, ``support.csv`` and ``query.csv``.
+    """
+
+    folder: Path
+
+    @cached_property
+    def support(self) -> Support:
+        """The labelled examples, cut out by their boxes."""
+        return Support.from_manifest(self.folder / "support.csv")
+
+    @cached_property
+    def queries(self) -> Manifest:
+        """The objects to name; their labels are the truth."""
+        return read_manifest(self.folder / "query.csv")
+
+
+def cells() -> ObjectSample:
+    """Return red cells, white cells and platelets of twelve photos of blood.
+
+    Three photos give an example of each; the objects of the other nine are to be named.
+
+    Examples
+    --------
+    >>> sample = cells()
+    >>> sample.support.classes, len(sample.support), len({row.path for row in sample.queries})
+    (('Platelets', 'RBC', 'WBC'), 9, 9)
+    """
+    return ObjectSample(HERE / "cells")

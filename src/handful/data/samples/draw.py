@@ -1,7 +1,8 @@
-"""How the bundled Omniglot sample was drawn: by chance alone, never by how well a model does.
+"""How the bundled samples were drawn: by chance alone, never by how well a model does.
 
-``python -m handful.data.samples.draw OMNIGLOT OUT`` draws it again; OMNIGLOT is the folder with
-``images_evaluation``.
+``python -m handful.data.samples.draw omniglot OMNIGLOT OUT`` and ``... draw cells CELLS OUT`` draw
+them again; OMNIGLOT is the folder with ``images_evaluation``, CELLS the one with ``images`` and
+``boxes``.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from handful.data.manifest import Row, read_manifest
 from handful.files import write_text
 
 SEED = 0
@@ -23,6 +25,8 @@ STRANGERS = 6
 """Characters of a fourth alphabet."""
 QUERIES = 2
 """Queries of each character of the support, by drawers other than the example's."""
+PHOTOS, EXAMPLES = 12, 3
+"""Photos of blood with all kinds of cell; those of them that each give one example of a kind."""
 
 
 def draw(omniglot: Path, out: Path) -> None:
@@ -57,6 +61,46 @@ def draw(omniglot: Path, out: Path) -> None:
     write_text(out / "truth.csv", rows.getvalue())
 
 
+def draw_cells(cells: Path, out: Path) -> None:
+    """Write ``images/``, ``support.csv`` and ``query.csv`` into `out`.
+
+    Parameters
+    ----------
+    cells : Path
+        The folder with ``images/*.jpg`` and ``boxes/*.xml``.
+    out : Path
+        Where to write; the photos are copied byte for byte.
+    """
+    rng = np.random.default_rng(SEED)
+    by_photo: dict[Path, list[Row]] = {}
+    for row in read_manifest(cells / "boxes"):
+        by_photo.setdefault(row.path, []).append(row)
+    kinds = {row.label for rows in by_photo.values() for row in rows}
+    whole = sorted(p for p, rows in by_photo.items() if {row.label for row in rows} == kinds)
+    chosen = [whole[place] for place in rng.permutation(len(whole))[:PHOTOS]]
+    support: list[Row] = []
+    for photo in chosen[:EXAMPLES]:
+        for kind in sorted(map(str, kinds)):
+            rows = [row for row in by_photo[photo] if row.label == kind]
+            support.append(rows[int(rng.integers(len(rows)))])
+    query = [row for photo in sorted(chosen[EXAMPLES:]) for row in by_photo[photo]]
+    for name, listed in (("support.csv", support), ("query.csv", query)):
+        write_text(out / name, _table(listed))
+    for photo in chosen:
+        _copy(photo, out / "images" / photo.name)
+
+
+def _table(rows: list[Row]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["path", "label", "x", "y", "width", "height", "group"])
+    for row in rows:
+        assert row.box is not None
+        box = [format(value, "g") for value in row.box]
+        writer.writerow([f"images/{row.path.name}", row.label, *box, row.path.stem])
+    return text.getvalue()
+
+
 def _some(rng: np.random.Generator, folder: Path, count: int) -> list[Path]:
     inside = sorted(folder.iterdir())
     return [inside[place] for place in rng.permutation(len(inside))[:count]]
@@ -68,4 +112,5 @@ def _copy(source: Path, target: Path) -> None:
 
 
 if __name__ == "__main__":
-    draw(Path(sys.argv[1]), Path(sys.argv[2]))
+    which = {"omniglot": draw, "cells": draw_cells}[sys.argv[1]]
+    which(Path(sys.argv[2]), Path(sys.argv[3]))

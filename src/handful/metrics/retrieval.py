@@ -6,7 +6,7 @@ orders in which they may stand, in closed form, so no figure depends on how file
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from handful.metrics.accuracy import wilson_interval
+from handful.metrics.best_lists import best_products, largest
 from handful.metrics.ties import Counts, Floats, chance_within, count_above
 
 Rows: TypeAlias = Callable[[slice], NDArray[Any]]
@@ -24,6 +25,9 @@ _TILE = 3 << 22
 
 # a longer list of best scores costs more than counting the row once more
 _LIST = 64
+
+# entries of all lists at once: 12 bytes each
+_LISTED = 1 << 25
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,13 +134,20 @@ def retrieve(
     query = np.flatnonzero(mates)
     if not query.size:
         raise ValueError("no two images are of one class: nothing can be found")
-    recall, precision = np.empty((len(query), len(ks))), np.empty(len(query))
-    for part, scores in _tiles(_rows(similarity, len(number)), query, group):
-        of_tile = query[part]
-        best = _best(scores, of_tile, number, max(int(mates[of_tile].max()), min(max(ks), _LIST)))
-        recall[part] = _recall(scores, of_tile, number, best, np.asarray(ks))
-        precision[part] = _average_precision(scores, of_tile, number, best, mates[of_tile])
-    return Retrieval(query, tuple(ks), recall, precision)
+    found = Retrieval(query, tuple(ks), np.empty((len(query), len(ks))), np.empty(len(query)))
+    length = min(max(int(mates.max()), min(max(ks), _LIST)), len(number) - 1)
+    rows, members = _rows(similarity, len(number)), _members(group)
+    rest = np.arange(len(query))
+    if isinstance(rows, _InnerProducts) and length * len(number) <= _LISTED:
+        lists = best_products(rows.features, members, length + 1)
+        rest = _from_lists(lists, found, number, mates)
+    for part, scores in _tiles(rows, query, rest, members, len(number)):
+        asking = query[part]
+        best = _best(*largest(scores, length + 1), asking, number)
+        found.recall[part] = _recall(scores, asking, number, best, np.asarray(ks))
+        precision = _average_precision(scores, asking, number, best, mates[asking])
+        found.average_precision[part] = precision
+    return found
 
 
 def recall_at_k(
@@ -161,8 +172,17 @@ def inner_products(features: ArrayLike) -> Rows:
     >>> inner_products(np.eye(3))(slice(0, 1)).tolist()
     [[1.0, 0.0, 0.0]]
     """
-    values = np.asarray(features)
-    return lambda part: values[part] @ values.T
+    return _InnerProducts(np.asarray(features))
+
+
+@dataclass(frozen=True, eq=False)
+class _InnerProducts:
+    """Rows of products, known to be symmetric."""
+
+    features: NDArray[Any]
+
+    def __call__(self, part: slice | Counts) -> NDArray[Any]:
+        return np.asarray(self.features[part] @ self.features.T)
 
 
 def _rows(similarity: ArrayLike | Rows, images: int) -> Rows:
@@ -174,25 +194,58 @@ def _rows(similarity: ArrayLike | Rows, images: int) -> Rows:
     return lambda part: values[part]
 
 
-def _tiles(rows: Rows, query: Counts, group: Counts) -> Iterator[tuple[slice, NDArray[Any]]]:
-    """Yield which of the queries a tile holds, and its scores, -inf for the query's own group."""
-    images, members = len(group), _members(group)
+def _tiles(
+    rows: Rows,
+    query: Counts,
+    rest: Counts,
+    members: Callable[[Counts], tuple[Counts, Counts]],
+    images: int,
+) -> Iterator[tuple[Counts, NDArray[Any]]]:
+    """Yield some of the queries that are left, and their scores, -inf for what they do not see."""
     step = max(1, _TILE // images)
     for start in range(0, images, step):
-        part = slice(*np.searchsorted(query, [start, start + step]))
-        if part.start == part.stop:
+        part = rest[slice(*np.searchsorted(query[rest], [start, start + step]))]
+        if not part.size:
             continue
-        given = np.asarray(rows(slice(start, min(start + step, images))))
-        if given.shape != (min(step, images - start), images):
-            raise ValueError(f"scores {given.shape}: a row a query, one for each of {images}")
-        own = members(query[part])
-        # half precision and whole numbers have no room for what follows; indexing copies
-        scores = given[query[part] - start].astype(np.result_type(given, np.float32), copy=False)
-        scores[own] = 0
+        asking = query[part]
+        if isinstance(rows, _InnerProducts):
+            given = rows(asking)
+        else:
+            given = np.asarray(rows(slice(start, min(start + step, images))))
+            if given.shape != (min(step, images - start), images):
+                raise ValueError(f"scores {given.shape}: a row a query, one for each of {images}")
+            given = given[asking - start]
+        # half precision and whole numbers have no room for what follows
+        scores = given.astype(np.result_type(given, np.float32), copy=False)
+        unseen = members(asking)
+        scores[unseen] = 0
         if not np.isfinite([scores.min(), scores.max()]).all():  # numbers alone: nan spreads
             raise ValueError("scores that are not finite have no order")
-        scores[own] = -np.inf
+        scores[unseen] = -np.inf
         yield part, scores
+
+
+def _from_lists(
+    lists: Iterable[tuple[slice, NDArray[Any], Counts]],
+    found: Retrieval,
+    number: Counts,
+    mates: Counts,
+) -> Counts:
+    """Measure by lists of the best scores; return which queries need their whole row."""
+    rest = []
+    for images, value, place in lists:
+        part = np.arange(*np.searchsorted(found.query, [images.start, images.stop]))
+        asking = found.query[part]
+        best = _best(value[asking - images.start], place[asking - images.start], asking, number)
+        enough = ~best.cut
+        if max(found.ks) > best.value.shape[1]:
+            enough &= best.right.any(1)
+        rest.append(part[~enough])
+        best, part, asking = best.take(enough), part[enough], asking[enough]
+        found.recall[part] = _recall(None, asking, number, best, np.asarray(found.ks))
+        precision = _average_precision(None, asking, number, best, mates[asking])
+        found.average_precision[part] = precision
+    return np.concatenate(rest)
 
 
 def _members(group: Counts) -> Callable[[Counts], tuple[Counts, Counts]]:
@@ -228,14 +281,12 @@ class _Best:
     right: NDArray[np.bool_]
     cut: NDArray[np.bool_]
 
+    def take(self, rows: NDArray[np.bool_]) -> _Best:
+        return _Best(self.value[rows], self.right[rows], self.cut[rows])
 
-def _best(scores: NDArray[Any], query: Counts, number: NDArray[np.int64], length: int) -> _Best:
-    import torch
 
-    length = min(length, scores.shape[1] - 1)  # without the query itself
+def _best(value: NDArray[Any], place: Counts, query: Counts, number: Counts) -> _Best:
     # one more than asked for tells whether the list ends within a group
-    found = torch.topk(torch.from_numpy(scores), length + 1, dim=1)
-    value, place = found.values.numpy(), found.indices.numpy()
     listed, beyond = value[:, :-1], value[:, -1]
     # what the query does not see stands last, at minus infinity
     right = (number[place[:, :-1]] == number[query, None]) & (listed > -np.inf)
@@ -254,7 +305,7 @@ def _group_ends(best: _Best) -> tuple[Counts, Counts]:
 
 
 def _recall(
-    scores: NDArray[Any], query: Counts, number: NDArray[np.int64], best: _Best, ks: Counts
+    scores: NDArray[Any] | None, query: Counts, number: Counts, best: _Best, ks: Counts
 ) -> Floats:
     """Return the chance that the first k hold an image of the class, (q, len(ks)).
 
@@ -272,7 +323,7 @@ def _recall(
     whole = ~hit if ks.max() > length else np.zeros(len(hit), bool)
     whole |= best.cut & (~hit | (end[:, 0] == length))
     rows = np.flatnonzero(whole)
-    if rows.size:
+    if scores is not None and rows.size:
         same = number[query[rows], None] == number
         top = np.where(same, scores[rows], -np.inf).max(1)
         ahead[rows, 0], tied[rows, 0] = count_above(scores[rows], top)
@@ -283,7 +334,7 @@ def _recall(
 
 
 def _average_precision(
-    scores: NDArray[Any], query: Counts, number: NDArray[np.int64], best: _Best, mates: Counts
+    scores: NDArray[Any] | None, query: Counts, number: Counts, best: _Best, mates: Counts
 ) -> Floats:
     """Return the expected average precision at R of each query, (q,).
 
@@ -299,7 +350,7 @@ def _average_precision(
     hits = np.take_along_axis(counted, after, 1) - found
     # the last group may reach beyond the list: count it in the whole row
     rows = np.flatnonzero(best.cut)
-    if rows.size:
+    if scores is not None and rows.size:
         last = scores[rows] == best.value[rows, -1:]
         in_last = best.value[rows] == best.value[rows, -1:]
         same = last & (number[query[rows], None] == number)

@@ -215,6 +215,8 @@ def test_fss1000_by_split_and_by_name(tmp_path: Path) -> None:
     assert found.checked_mask(0, 0).sum() == 8 * 5  # the soft edge is no object
     assert not found.mask(0, 1).any()
     assert read_fss1000(root).labels == ("abacus", "owl", "yo_yo")
+    save_mask(root / "abacus/3.png", np.zeros((24, 24), np.uint8))
+    assert read_fss1000(root).counts() == {"abacus": 3, "owl": 4, "yo_yo": 4}
     alone = found.only(["yo_yo"]).showing(["yo_yo"])
     assert alone.mask(0, 0).any()
     with pytest.raises(InputError, match="no such list of classes"):

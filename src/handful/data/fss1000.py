@@ -1,7 +1,8 @@
 """FSS-1000: a thousand classes of ten photos each, and a mask for every photo.
 
 The layout is the published one: ``CLASS/1.jpg`` with ``CLASS/1.png``. A split is a text file of
-classes, one a line.
+classes, one a line. A set of one's own may be kept so too; a photo whose mask is empty takes no
+part.
 
 X. Li et al., "FSS-1000: a 1000-class dataset for few-shot segmentation", CVPR 2020.
 """
@@ -17,6 +18,7 @@ import numpy as np
 
 from handful.data.annotations.mask import Mask
 from handful.data.class_folders import read_class_folders
+from handful.data.progress import in_threads
 from handful.data.segmentation_set import Indices, SegmentationSet
 from handful.errors import InputError
 from handful.images import read, size
@@ -35,9 +37,7 @@ class OwnedMasks:
         """Return where a class is in a photo: nowhere, if the photo was taken for another."""
         if self.owner[image] != label:
             return np.zeros(size(self.paths[image]), np.uint8)
-        # some masks are saved in colour: their brightness is what was meant
-        bright: Mask = (read(self.paths[image]).mean(2) >= _LEVEL).astype(np.uint8)
-        return bright
+        return _object(self.paths[image])
 
     def take(self, rows: Indices, labels: Indices) -> OwnedMasks:
         """Return the masks of some photos, of some classes."""
@@ -76,15 +76,22 @@ def read_fss1000(
             raise InputError(f"{mask}: the mask of a photo is missing; unpack the whole set")
     labels = folders.classes
     owner = np.array([labels.index(folders.labels[i]) for i in photos], np.int64)
+    shown = in_threads(lambda mask: bool(_object(mask).any()), masks, "reading masks")
     return SegmentationSet(
         "fss1000",
         base,
         tuple(folders.names[i] for i in photos),
         labels,
-        owner[:, None] == np.arange(len(labels)),
+        (owner[:, None] == np.arange(len(labels))) & np.array(shown, bool)[:, None],
         OwnedMasks(masks, owner),
         skipped=folders.skipped,
     )
+
+
+def _object(path: Path) -> Mask:
+    # some masks are saved in colour: their brightness is what was meant
+    bright: Mask = (read(path).mean(2) >= _LEVEL).astype(np.uint8)
+    return bright
 
 
 def _split(base: Path, name: str) -> list[str]:

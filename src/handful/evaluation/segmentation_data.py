@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Literal
 
 from handful.data import coco20i, msrc, pascal5i, voc
-from handful.data.annotations.classes import folded
 from handful.data.fss1000 import read_fss1000
 from handful.data.segmentation_folder import read_folder
 from handful.data.segmentation_set import SegmentationSet
@@ -137,11 +136,8 @@ def _coco20i(request: Request) -> _Read:
 def _fss1000(request: Request) -> _Read:
     if request.fold is not None:
         raise InputError("FSS-1000 has no folds; give --split, a list of classes")
-    # classes of --exclude have to be there to be left out: their photos show nothing else
-    excluded = {folded(name) for name in request.exclude}
     split = _one_split(request, "") or None
-    photos = read_fss1000(request.root, split, request.classes)
-    return photos, None, tuple(c for c in photos.labels if folded(c) not in excluded)
+    return read_fss1000(request.root, split, request.classes), None, ()
 
 
 def _msrc(request: Request) -> _Read:

@@ -182,11 +182,11 @@ def from_shapes(
         There is no photo with a mask.
     """
     kept = list(pairs)
-    shown = {label for _, image in kept for label in image.labels}
-    if not shown:
+    shown = [set(image.labels) for _, image in kept]
+    if not any(shown):
         raise InputError(f"{root}: no annotation holds a mask; outline objects by polygons")
-    order = tuple(labels) if labels is not None else tuple(sorted(shown))
-    present = np.array([[label in image.labels for label in order] for _, image in kept], bool)
+    order = tuple(labels) if labels is not None else tuple(sorted(set().union(*shown)))
+    present = np.array([[label in there for label in order] for there in shown], bool)
     paths = tuple(path for path, _ in kept)
     images = tuple(image for _, image in kept)
     return SegmentationSet(

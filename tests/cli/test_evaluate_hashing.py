@@ -116,8 +116,10 @@ def test_any_network_and_any_folder(
 ) -> None:
     options = ["--dataset", "folder", "--root", str(root / "train"), "--model", "lsh"]
     options += ["--backbone", "resnet18", "--queries-per-class", "2", "--size", "64"]
+    options += ["--ten-crops"]
     answer = ask(capsys, *options, *SMALL)
     assert (answer["dataset"], answer["n"], answer["database"]) == ("zoo-train", 6, 18)
+    assert answer["crops"] == 10
     assert loaded == [("prototypes:resnet18", None, "auto", 64, None)]
 
 

@@ -20,8 +20,10 @@ from handful.evaluation.protocols import hashing as protocol
 from handful.evaluation.protocols.hashing import MODELS, OURS, Setting, Task
 from handful.evaluation.published_hashing import hashing_rows
 from handful.evaluation.results import Result, write_rows
+from handful.files import sha256
 from handful.methods.hashing import HashLibrary
 from handful.methods.hashing.features import features_of, unlabelled_folder
+from handful.methods.hashing.ten_crops import TenCrops
 from handful.methods.matcher import Matcher
 
 Counts = Annotated[list[Count] | None, Parameter(consume_multiple=True, negative=())]
@@ -42,6 +44,7 @@ def hashing(
     prefilter: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
     size: Annotated[int | None, Parameter(validator=Number(gte=32))] = None,
     backbone_weights: Path | None = None,
+    ten_crops: Annotated[bool, Parameter(negative=())] = False,
     cache: Path | None = None,
     seed: int = 0,
     per_repeat: Path | None = None,
@@ -84,6 +87,8 @@ def hashing(
         The side to which photos are resized, in pixels.
     backbone_weights
         A weights file of the network.
+    ten_crops
+        Take the mean over ten crops for the features of a photo.
     cache
         A folder that keeps features, so that images are encoded once.
     seed
@@ -98,7 +103,10 @@ def hashing(
         raise InputError(f"{out}: several results need a folder; give --out DIR")
     name = backbone if backbone in zoo.cards() else f"prototypes:{backbone}"
     matcher = methods.load(name, None, device, size, backbone_weights)
-    source = _Source(dataset, root, queries_per_class, seed, library, unlabelled, cache)
+    if ten_crops:
+        matcher = TenCrops(matcher)
+    digest = sha256(backbone_weights) if backbone_weights else ""
+    source = _Source(dataset, root, queries_per_class, seed, library, unlabelled, cache, digest)
     task = source.task(matcher, size)
     results = []
     for shot in shots or [10]:
@@ -132,12 +140,14 @@ class _Source:
     library: Path | None
     unlabelled: Path | None
     cache: Path | None
+    digest: str
 
     def task(self, matcher: Matcher, size: int | None) -> Task:
         """Encode the images, or find their features in the cache."""
         split = read_split(self.dataset, self.root, self.queries_per_class, self.seed)
-        tag = "" if size is None else f"-{size}"
-        cache = None if self.cache is None else self.cache / f"features{tag}"
+        # the same network with another size or other weights gives other features
+        parts = ["features", str(size or ""), self.digest[:12]]
+        cache = self.cache and self.cache / "-".join(part for part in parts if part)
         library = None if self.library is None else HashLibrary.load(self.library)
         database, features = features_of(matcher, split.database, cache)
         queries, asked = features_of(matcher, split.queries, cache)
@@ -151,6 +161,8 @@ class _Source:
         about: dict[str, Any] = {"dataset": self._name(), "backbone": matcher.backbone}
         if size is not None:
             about["size"] = size
+        if isinstance(matcher, TenCrops):
+            about["crops"] = 10
         about["skipped"] = [list(pair) for pair in (*database.skipped, *queries.skipped)]
         return Task(
             features,
@@ -188,7 +200,8 @@ class _Source:
             "seed": self.seed,
         }
         pairs = [(f"--{key}", str(value)) for key, value in given.items() if value is not None]
-        return ["evaluate", "hashing", *(word for pair in pairs for word in pair)]
+        words = ["evaluate", "hashing", *(word for pair in pairs for word in pair)]
+        return [*words, "--ten-crops"] if "crops" in result.settings else words
 
     def _name(self) -> str:
         return dataset_name(self.root) if self.dataset == "folder" else self.dataset

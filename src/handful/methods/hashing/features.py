@@ -17,6 +17,7 @@ from handful.errors import InputError
 from handful.files import replacing, write_json
 from handful.images import list_images
 from handful.methods.decoding import enough_side
+from handful.methods.hashing.ten_crops import TenCrops
 from handful.methods.matcher import Matcher
 
 
@@ -106,7 +107,8 @@ def unlabelled_folder(root: Path) -> ClassFolders:
 
 def _key(matcher: Matcher, folder: ClassFolders) -> str:
     found = hashlib.sha256()
-    for word in (matcher.name, matcher.backbone, zoo.digest(matcher.name) or ""):
+    plain = matcher.matcher if isinstance(matcher, TenCrops) else matcher
+    for word in (matcher.name, matcher.backbone, zoo.digest(plain.name) or ""):
         found.update(f"{word}\0".encode())
     for name, path in zip(folder.names, folder.paths, strict=True):
         about = path.stat()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
@@ -15,6 +16,7 @@ from handful.methods.hashing.code_table import Solver
 from handful.methods.hashing.dbc import Loss
 from handful.methods.hashing.features import features_of, unlabelled_folder
 from handful.methods.hashing.library import Precision
+from handful.methods.hashing.ten_crops import TenCrops
 from handful.training.loop import LoopConfig, Task
 from handful.training.recipe import Finish, Recipe, Trained
 from handful.training.recipe import options as read_options
@@ -29,6 +31,8 @@ class HashLibraryOptions(BaseModel):
         A name of the zoo whose features are hashed, or ``prototypes:BACKBONE``.
     size : int or None
         Side to which photos are brought; None: the model's own.
+    crops : {1, 10}
+        Whether features are means over ten crops.
     device : str
         Where the network runs.
     rounds : int
@@ -43,6 +47,7 @@ class HashLibraryOptions(BaseModel):
 
     backbone: str = "handful-base"
     size: int | None = Field(None, ge=32)
+    crops: Literal[1, 10] = 1
     device: str = "auto"
     rounds: int = Field(2000, ge=1)
     workers: int = -1
@@ -76,6 +81,8 @@ def build(
     folder = unlabelled_folder(root)
     settings.check(len(folder))
     matcher = methods.load(options.backbone, None, options.device, options.size)
+    if options.crops == 10:
+        matcher = TenCrops(matcher)
 
     def finish() -> Trained:
         read, features = features_of(matcher, folder, out / "features")
@@ -96,7 +103,8 @@ def build(
             calibration=None,
             files=list(read.names),
             network=network,
-            input={"kind": "photos"} | ({} if options.size is None else {"size": options.size}),
+            input={"kind": "photos", "crops": options.crops}
+            | ({} if options.size is None else {"size": options.size}),
         )
 
     return None, finish

@@ -66,3 +66,31 @@ def test_a_figure_that_was_not_measured_is_left_out(results: Path) -> None:
 def test_an_unknown_table_is_refused(results: Path) -> None:
     with pytest.raises(InputError, match="no table 'nothing'"):
         fill("<!-- table: nothing -->\n<!-- end -->", results)
+
+
+def test_photos_stand_by_size_the_best_first(tmp_path: Path) -> None:
+    def photo(model: str, size: int, share: float, **changes: Any) -> dict[str, Any]:
+        metrics = {"recall@1": share, "accuracy": share, "interval": [share - 0.02, share + 0.02]}
+        about = {"protocol": "retrieval", "dataset": "caltech66", "size": size}
+        return about | {"model": model, "metrics": metrics} | changes
+
+    found = [
+        photo("b", 224, 0.8),
+        photo("a", 160, 0.7),
+        photo("b", 160, 0.75),
+        photo("b", 160, 0.9, protocol="fewshot", ways=5, shots=1),
+        photo("b", 160, 0.1, protocol="fewshot", ways=10, shots=1),
+        photo("b", 160, 0.2, dataset="lion-reid-val"),
+    ]
+    for number, value in enumerate(found):
+        (tmp_path / f"{number}.json").write_text(json.dumps(value), encoding="utf-8")
+    lines = fill("<!-- table: photos -->\n<!-- end -->", tmp_path).splitlines()
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[3:-1]]
+    assert rows == [
+        ["`b`", "160", "**75.0** (73.0-77.0)", "**90.0** (88.0-92.0)", ""],
+        ["`a`", "160", "**70.0** (68.0-72.0)", "", ""],
+        ["`b`", "224", "**80.0** (78.0-82.0)", "", ""],
+    ]
+    lions = fill("<!-- table: individuals -->\n<!-- end -->", tmp_path)
+    assert "**20.0** (18.0-22.0)" in lions
+    assert "75.0" not in lions

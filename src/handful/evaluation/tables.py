@@ -88,6 +88,51 @@ def training(found: Iterable[Found]) -> Rows:
     return rows
 
 
+def photos(found: Iterable[Found]) -> Rows:
+    """Kinds of things: classes of Caltech-101 that nothing was chosen on."""
+    return _folders(found, "caltech66")
+
+
+def individuals(found: Iterable[Found]) -> Rows:
+    """Individuals of one kind: lions that nothing was chosen on."""
+    return _folders(found, "lion-reid-val")
+
+
+def _folders(found: Iterable[Found], dataset: str) -> Rows:
+    """Retrieval and 5-way episodes in one folder of photos, a row for each model and size."""
+    rows: dict[tuple[int, str], dict[str, str]] = {}
+    order: dict[tuple[int, str], float] = {}
+    for result in found:
+        column = _column(result)
+        if result.get("dataset") != dataset or column is None or "size" not in result:
+            continue
+        metric = "recall@1" if column == "Recall@1" else "accuracy"
+        share, (low, high) = result["metrics"][metric], result["metrics"]["interval"]
+        key = (result["size"], result["model"])
+        cell = f"**{_percent(share)}** ({_percent(low)}-{_percent(high)})"
+        rows.setdefault(key, {})[column] = cell
+        if column == "Recall@1":
+            order[key] = share
+    heads = ["model", "pixels", *_COLUMNS]
+    ranked = sorted(order, key=lambda key: (key[0], -order[key]))
+    return [
+        heads,
+        *([f"`{k[1]}`", str(k[0]), *(rows[k].get(c, "") for c in _COLUMNS)] for k in ranked),
+    ]
+
+
+_COLUMNS = ("Recall@1", "5-way 1-shot", "5-way 5-shot")
+
+
+def _column(result: Found) -> str | None:
+    if result["protocol"] == "retrieval":
+        return _COLUMNS[0]
+    if result["protocol"] == "fewshot" and result["ways"] == 5:
+        name = f"5-way {result['shots']}-shot"
+        return name if name in _COLUMNS else None
+    return None
+
+
 def _standard(found: Iterable[Found]) -> list[Found]:
     """Return the 20-way one-shot results on Omniglot, the best model of a protocol first."""
     chosen = [
@@ -114,6 +159,8 @@ _TABLES: dict[str, Callable[[Iterable[Found]], Rows]] = {
     "one-shot": one_shot,
     "known-or-not": known_or_not,
     "training": training,
+    "photos": photos,
+    "individuals": individuals,
 }
 
 

@@ -99,7 +99,7 @@ def individuals(found: Iterable[Found]) -> Rows:
 
 
 def _folders(found: Iterable[Found], dataset: str) -> Rows:
-    """Retrieval and 5-way episodes in one folder of photos, a row for each model and size."""
+    """Lay out retrieval and 5-way episodes of one folder, a row for each model and size."""
     rows: dict[tuple[int, str], dict[str, str]] = {}
     order: dict[tuple[int, str], float] = {}
     for result in found:

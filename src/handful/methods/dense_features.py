@@ -1,0 +1,85 @@
+"""What segmentation methods on a backbone share: photos to maps, masks to presence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import groupby
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from handful.backbones import FeatureMaps
+from handful.methods.segmenter import Image
+
+# more at once is slower on a CPU: maps of early layers leave the cache
+BATCH = 4
+
+# presence is read from this share of the cells: an object covers at least that much
+SUREST = 1 / 64
+
+
+def encode_maps(
+    backbone: FeatureMaps,
+    images: Sequence[Image],
+    run: Callable[[Tensor], dict[str, Tensor]],
+) -> list[dict[str, Tensor]]:
+    """Return the maps of photos, each at its own size, in half precision on the CPU.
+
+    Parameters
+    ----------
+    backbone : FeatureMaps
+        Says how pixels are normalised, and where it is.
+    images : sequence of array
+        (H, W, 3) uint8; neighbours of one size run together.
+    run : callable
+        Normalised pixels (N, 3, H, W) to named maps (N, channels, h, w).
+
+    Examples
+    --------
+    >>> from handful.backbones.handful_base import HandfulBase
+    >>> network = HandfulBase()
+    >>> photo = np.zeros((64, 96, 3), np.uint8)
+    >>> [found["stride16"].shape for found in encode_maps(network, [photo], network)]
+    [torch.Size([96, 4, 6])]
+    """
+    device = next(backbone.parameters()).device
+    mean = torch.tensor(backbone.mean, device=device)[:, None, None] * 255
+    factor = 1 / (torch.tensor(backbone.std, device=device)[:, None, None] * 255)
+    encoded: list[dict[str, Tensor]] = []
+    for _, neighbours in groupby(images, key=lambda image: image.shape):
+        group = list(neighbours)
+        for start in range(0, len(group), BATCH):
+            stacked = np.stack(group[start : start + BATCH])
+            pixels = torch.from_numpy(stacked).to(device).permute(0, 3, 1, 2)
+            with torch.inference_mode():
+                maps = run((pixels - mean) * factor)
+                halves = {name: found.half().cpu() for name, found in maps.items()}
+            encoded += [
+                {name: found[n].clone() for name, found in halves.items()}
+                for n in range(len(stacked))
+            ]
+    return encoded
+
+
+def presence_of(masks: Tensor) -> Tensor:
+    """Return how sure a method is that a class is there: the mean of the surest cells.
+
+    Parameters
+    ----------
+    masks : Tensor
+        Soft masks (classes, h, w) in [0, 1].
+
+    Returns
+    -------
+    Tensor
+        (classes,) in [0, 1].
+
+    Examples
+    --------
+    >>> presence_of(torch.eye(8).expand(2, 8, 8))
+    tensor([1., 1.])
+    """
+    cells = masks.flatten(1)
+    surest: Tensor = cells.topk(max(1, round(cells.shape[1] * SUREST)), dim=1).values
+    return surest.mean(1)

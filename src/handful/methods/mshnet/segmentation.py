@@ -1,0 +1,94 @@
+"""MSHNet behind the door of segmentation methods."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from handful.errors import InputError
+from handful.methods.dense_features import encode_maps, presence_of
+from handful.methods.mshnet.inference import fused
+from handful.methods.mshnet.network import MSHNet
+from handful.methods.mshnet.support import SupportState
+from handful.methods.segmenter import Answer, Features, Image, Mask
+
+
+class MSHNetSegmentation:
+    """MSHNet as a `handful.methods.segmenter.SegmentationMethod`.
+
+    Parameters
+    ----------
+    model : MSHNet
+        With its own and its backbone's weights loaded.
+    name : str
+        The name under which results quote it.
+    threshold : float
+        Presence at or above which the class is said to be there.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from handful.methods.mshnet import LIGHT
+    >>> method = MSHNetSegmentation(MSHNet("handful-base", widths=LIGHT), "mshnet-light")
+    >>> features = method.encode([np.zeros((64, 64, 3), np.uint8)])
+    >>> state = method.condition(features, [np.ones((64, 64), np.uint8)])
+    >>> method.answer(features[0], [state, state]).masks.shape
+    torch.Size([2, 16, 16])
+    """
+
+    def __init__(self, model: MSHNet, name: str, threshold: float = 0.5) -> None:
+        self.model = fused(model)
+        self.name = name
+        self.backbone = model.backbone.name
+        self.threshold = threshold
+
+    def encode(self, images: Sequence[Image]) -> list[dict[str, Tensor]]:
+        """Return the maps of photos, (channels, h, w) in half precision on the CPU."""
+        return encode_maps(self.model.backbone, images, self.model.features)
+
+    def condition(self, features: Sequence[Features], masks: Sequence[Mask]) -> SupportState:
+        """Condense the shots of one class; those whose mask does not show it are left out.
+
+        Parameters
+        ----------
+        features : sequence of mapping
+            Of each shot, what `encode` gave; their sizes may differ.
+        masks : sequence of array
+            (H, W) uint8, of any size: 1 the object, anything else not.
+
+        Raises
+        ------
+        InputError
+            Another number of masks than of photos, or no mask with the object.
+        """
+        if len(features) != len(masks):
+            raise InputError(f"{len(masks)} masks for {len(features)} photos: give each its own")
+        states = [
+            self.model.support_state(
+                {name: value[None] for name, value in found.items()},
+                torch.from_numpy(mask == 1)[None],
+            )
+            for found, mask in zip(features, masks, strict=True)
+            if (mask == 1).any()
+        ]
+        if not states:
+            raise InputError("no mask shows the object: mark it in at least one example")
+        return SupportState.join(states)
+
+    @torch.inference_mode()
+    def answer(self, query: Features, states: Sequence[SupportState]) -> Answer:
+        """Segment one query by several classes, at twice the grid of stride 8.
+
+        Parameters
+        ----------
+        query : mapping
+            What `encode` gave.
+        states : sequence of SupportState
+            What `condition` gave.
+        """
+        device = next(self.model.head.parameters()).device
+        maps = {name: value[None].to(device) for name, value in query.items()}
+        masks = self.model(maps, [state.to(device) for state in states]).masks.float().cpu()
+        return Answer(masks, presence_of(masks))

@@ -25,18 +25,20 @@ TWINS = {
 """MSRC's classes that VOC has too, and their names there; flower and tree are no potted plant."""
 
 
-def read_msrc(root: str | os.PathLike[str]) -> SegmentationSet:
+def read_msrc(root: str | os.PathLike[str], *, every: bool = False) -> SegmentationSet:
     """Index the photos, with the 20 classes in alphabetical order.
 
     Parameters
     ----------
     root : path-like
         A folder of ``images/``, ``masks/`` (values by ``classes.txt``) and ``classes.txt``.
+    every : bool
+        Take horse, mountain and water too, say to leave their photos out of a training.
 
     Returns
     -------
     SegmentationSet
-        Value 0 (void) says nothing; horse, mountain and water are background.
+        Value 0 (void) says nothing; classes that are not taken are background.
 
     Raises
     ------
@@ -45,7 +47,8 @@ def read_msrc(root: str | os.PathLike[str]) -> SegmentationSet:
     """
     base = Path(root)
     numbers = read_classes(base / "classes.txt")
-    kept = {name: numbers[name] for name in sorted(numbers) if name not in LEFT_OUT}
+    left_out = frozenset({"void"}) if every else LEFT_OUT
+    kept = {name: numbers[name] for name in sorted(numbers) if name not in left_out}
     pairs = []
     for photo in list_images(base / "images"):
         mask = base / "masks" / f"{photo.stem}.png"

@@ -247,6 +247,23 @@ def test_voc(folder: Path) -> None:
     assert len(read_manifest(folder)) == 3
 
 
+def test_xml_beside_its_photos(folder: Path) -> None:
+    write(folder, XML.format("a.png", CELL.format("cell", 1, 1, 9, 9)), "a.xml")
+    write(folder, XML.format("side.jpg", ""), "side.xml")
+    Image.new("RGB", (9, 9)).save(folder / "bare.png")
+    manifest = read_manifest(folder)
+    assert [(row.path.name, row.label) for row in manifest] == [("a.png", "cell")]
+    assert {Path(path).name: why for path, why in manifest.skipped} == {
+        "side.xml": "no object",
+        "bare.png": "no annotation",
+    }
+
+
+def test_other_xml_does_not_make_a_folder_a_manifest(folder: Path) -> None:
+    write(folder, "<metadata><title>photos</title></metadata>", "about.xml")
+    assert not is_manifest(folder)
+
+
 @pytest.mark.data("blood-cells-sample")
 def test_blood_cells(data_root: Callable[[str], Path]) -> None:
     """All 120 photos, the three kinds of cells, and every box inside its picture."""

@@ -67,19 +67,19 @@ def test_the_next_are_decoded_while_a_batch_is_used(
     paths = [tmp_path / f"{place}.png" for place in range(3)]
     for path in paths:
         Image.new("RGB", (3, 2)).save(path)
-    decoded, last = [], threading.Event()
+    decoded, every = [], threading.Event()
 
     def watched(image: Path, boxes: Any, at_least: Any) -> Any:
         found = read_objects(image, boxes, at_least)
         decoded.append(image)
-        if image == paths[-1]:
-            last.set()
+        if len(decoded) == 3:
+            every.set()
         return found
 
     monkeypatch.setattr(pictures, "read_objects", watched)
     stream = decode_ahead(paths, size=1)
     next(stream)
-    assert last.wait(10)  # nobody asked for the second and third yet
+    assert every.wait(10)  # nobody asked for the second and third yet
     assert sorted(decoded) == paths
     stream.close()
     assert not any(thread.name.startswith("decode") for thread in threading.enumerate())

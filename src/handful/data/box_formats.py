@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 from handful.data.rows import Manifest, Row, clean, locate, settle
 from handful.errors import InputError
-from handful.images import is_clutter, natural_key
+from handful.images import is_clutter, list_images, natural_key
 
 
 def read_coco(path: Path, value: Mapping[str, Any]) -> Manifest:
@@ -60,7 +60,15 @@ def read_coco(path: Path, value: Mapping[str, Any]) -> Manifest:
 
 def is_voc_folder(path: Path) -> bool:
     """Say whether a folder holds PASCAL VOC's XML files, itself or in ``Annotations``."""
-    return path.is_dir() and bool(_xml_files(path))
+    return path.is_dir() and any(_is_annotation(file) for file in _xml_files(path)[:3])
+
+
+def _is_annotation(file: Path) -> bool:
+    try:
+        with file.open("rb") as opened:
+            return b"<annotation" in opened.read(1024)
+    except OSError:
+        return False
 
 
 def read_voc(path: Path) -> Manifest:
@@ -76,7 +84,8 @@ def read_voc(path: Path) -> Manifest:
     -------
     Manifest
         Corners are pixels counted from 1, both inside the box, as in PASCAL VOC. Files that
-        cannot be parsed, and pictures without an object, are among its ``skipped``.
+        cannot be parsed, pictures without an object, and pictures in the folder itself that no
+        file tells of are among its ``skipped``.
 
     Raises
     ------
@@ -96,6 +105,10 @@ def read_voc(path: Path) -> Manifest:
         rows += found
         if not found:
             skipped.append((str(file), "no object"))
+    if path.is_dir():
+        told = {row.path for row in rows} | {Path(file).with_suffix("") for file, _ in skipped}
+        bare = [p for p in list_images(path) if not {p, p.with_suffix("")} & told]
+        skipped += [(str(picture), "no annotation") for picture in bare]
     return settle(path, rows, skipped)
 
 

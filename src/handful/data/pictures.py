@@ -48,7 +48,7 @@ Picture: TypeAlias = "ImageLike | Cutout"
 BATCH = 64
 """Pictures handed on at a time: memory does not grow with their number."""
 
-BATCH_BYTES = 256 * 2**20
+BATCH_BYTES = 64 * 2**20
 """Decoded pictures of one batch: where they are large, it is ended earlier."""
 
 Decoded = list[NDArray[np.uint8] | InputError]
@@ -169,6 +169,7 @@ def decode_ahead(
     skipped: list[tuple[str, str]] | None = None,
     size: int = BATCH,
     at_least: int | None = None,
+    pool: ThreadPoolExecutor | None = None,
 ) -> Iterator[Batch]:
     """Decode pictures a batch at a time, the next ones while a batch is being used.
 
@@ -185,6 +186,8 @@ def decode_ahead(
         The largest batch.
     at_least : int, optional
         A short side in pixels that is enough, see `handful.images.read`.
+    pool : ThreadPoolExecutor, optional
+        The threads that decode, shared with other work; by default one for each core.
 
     Yields
     ------
@@ -196,8 +199,15 @@ def decode_ahead(
     InputError
         A picture cannot be read, and `skipped` is None.
     """
+    if pool is None:
+        own = ThreadPoolExecutor(cores(), "decode")
+        try:
+            yield from decode_ahead(pictures, skipped, size, at_least, own)
+        finally:
+            own.shutdown(wait=True, cancel_futures=True)
+        return
     batch, held = Batch([], [], []), 0
-    for place, (picture, image) in enumerate(_decoded(pictures, size, at_least)):
+    for place, (picture, image) in enumerate(_decoded(pictures, size, at_least, pool)):
         if isinstance(image, InputError):
             if skipped is None:
                 raise image
@@ -218,28 +228,23 @@ def decode_ahead(
 
 
 def _decoded(
-    pictures: Iterable[Picture], size: int, at_least: int | None
+    pictures: Iterable[Picture], size: int, at_least: int | None, pool: ThreadPoolExecutor
 ) -> Iterator[tuple[Picture, NDArray[np.uint8] | InputError]]:
     """Yield every picture with its pixels, or with why it cannot be read, in order."""
-    workers = cores()
     jobs = _jobs(pictures, size)
     waiting: deque[tuple[list[Picture], Future[Decoded]]] = deque()
     largest = 0
-    pool = ThreadPoolExecutor(workers, "decode")
-    try:
-        while True:
-            # nothing is known of their size at first: a few will tell
-            room = max(workers, min(size, BATCH_BYTES // largest)) if largest else 2 * workers
-            for job in islice(jobs, max(0, room - len(waiting))):
-                waiting.append((job, _submit(pool, job, at_least)))
-            if not waiting:
-                return
-            job, found = waiting.popleft()
-            images = found.result()
-            largest = max(largest, sum(i.nbytes for i in images if isinstance(i, np.ndarray)))
-            yield from zip(job, images, strict=True)
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    while True:
+        # nothing is known of their size at first: a few will tell
+        room = max(cores(), min(size, BATCH_BYTES // largest)) if largest else 2 * cores()
+        for job in islice(jobs, max(0, room - len(waiting))):
+            waiting.append((job, _submit(pool, job, at_least)))
+        if not waiting:
+            return
+        job, found = waiting.popleft()
+        images = found.result()
+        largest = max(largest, sum(i.nbytes for i in images if isinstance(i, np.ndarray)))
+        yield from zip(job, images, strict=True)
 
 
 def _jobs(pictures: Iterable[Picture], size: int) -> Iterator[list[Picture]]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from handful.backbones import NetworkEmbedder
-from handful.data.pictures import BATCH, Batch, Picture, decode_ahead
+from handful.data.pictures import BATCH, Batch, Picture, cores, decode_ahead
 from handful.methods.decoding import enough_side
 from handful.methods.matcher import Matcher
 
@@ -43,25 +43,26 @@ def encode_pictures(
 
     Notes
     -----
-    A network on the CPU takes several batches at once, each on one thread. One batch on several
+    A network on the CPU takes several batches at once, each on one thread, and the decoders are
+    of the same threads: as many as there are cores are busy, no more. One batch on several
     threads would have them wait for one another at every layer, spinning on the cores that the
     decoders need: with two cores so, a photo costs eight times the processor time.
     """
     embedder = getattr(matcher, "embedder", None)
     network = embedder if isinstance(embedder, NetworkEmbedder) else None
     size = BATCH if network is None else min(BATCH, network.batch)
-    batches = decode_ahead(pictures, skipped, size, enough_side(matcher))
-    threads = torch.get_num_threads()
+    side, threads = enough_side(matcher), torch.get_num_threads()
     if network is None or network.device != "cpu" or threads == 1:
-        for batch in batches:
+        for batch in decode_ahead(pictures, skipped, size, side):
             yield batch, matcher.encode(batch.images)
         return
-    pool = ThreadPoolExecutor(threads, "encode", torch.set_num_threads, (1,))
+    workers = cores()
+    pool = ThreadPoolExecutor(workers, "encode", torch.set_num_threads, (1,))
     waiting: deque[tuple[Batch, Future[Tensor]]] = deque()
     try:
-        for batch in batches:
+        for batch in decode_ahead(pictures, skipped, size, side, pool):
             waiting.append((batch, pool.submit(matcher.encode, batch.images)))
-            if len(waiting) > threads:
+            if len(waiting) > workers:
                 done, features = waiting.popleft()
                 yield done, features.result()
         while waiting:

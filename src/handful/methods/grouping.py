@@ -2,7 +2,8 @@
 
 Agglomerative clustering with average linkage (R. Sokal, C. Michener, "A statistical method for
 evaluating systematic relationships", 1958): the two groups whose pairs score highest on average
-are merged, as long as that average reaches the model's verification threshold.
+are merged, as long as that average reaches the model's verification threshold. (Averaging the
+raw scores instead groups caltech's validation and training classes equally well.)
 """
 
 from __future__ import annotations

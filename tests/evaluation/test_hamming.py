@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -27,12 +29,23 @@ def test_every_query_ranks_the_database(n_bits: int, monkeypatch: pytest.MonkeyP
         assert ball[q] == pytest.approx(near.mean() if len(near) else 0)
 
 
-def test_the_table_and_the_pairs_agree() -> None:
+def test_the_table_and_the_pairs_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    called = []
+
+    def table(*given: Any) -> hamming.Tiles:
+        called.append(given[-1])
+        return by_table(*given)
+
+    by_table = hamming._by_table
+    monkeypatch.setattr(hamming, "_by_table", table)
     rng = np.random.default_rng(0)
-    ours, theirs = rng.integers(0, 256, (500, 2), np.uint8), rng.integers(0, 256, (50, 2), np.uint8)
-    labels, asked = rng.integers(0, 5, 500), rng.integers(0, 5, 50)
-    wide = np.zeros((500, 3), np.uint8), np.zeros((50, 3), np.uint8)
-    wide[0][:, :2], wide[1][:, :2] = ours, theirs
-    table = score_codes(ours, labels, theirs, asked, 16)
-    pairs = score_codes(wide[0], labels, wide[1], asked, 24)
-    np.testing.assert_allclose(table, pairs, atol=1e-12)
+    codes = rng.integers(0, 4, (3000, 3), np.uint8)
+    labels = rng.integers(0, 5, 3000)
+    codes[:, 2] = 0
+    for n_bits in (2, 10):
+        size = -(-n_bits // 8)
+        ours = codes[:, :size].copy(), labels, codes[:300, :size].copy(), labels[:300]
+        wide = codes.copy(), labels, codes[:300].copy(), labels[:300]
+        wide[0][:, size:], wide[2][:, size:] = 0, 0
+        np.testing.assert_allclose(score_codes(*ours, n_bits), score_codes(*wide, 24), atol=1e-12)
+    assert called == [2, 10]

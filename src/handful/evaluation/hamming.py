@@ -41,10 +41,10 @@ def score_codes(
     average_precision, precision : ndarray
         (Q,): expected average precision, and precision within radius 2.
     """
-    if n_bits <= 16:
-        tiles = _by_table(database, labels, queries, query_labels, n_bits)
-    else:
-        tiles = _by_pairs(database, labels, queries, query_labels, n_bits)
+    classes = len(np.unique(query_labels))
+    cheap = n_bits <= 16 and classes * n_bits**2 << n_bits < 8 * len(database) * len(queries)
+    count = _by_table if cheap else _by_pairs
+    tiles = count(database, labels, queries, query_labels, n_bits)
     precision, ball = np.empty(len(queries)), np.empty(len(queries))
     for rows, hits, total in tiles:
         precision[rows] = average_precision(hits, total)

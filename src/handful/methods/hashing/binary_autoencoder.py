@@ -40,7 +40,7 @@ class BinaryAutoencoder(LinearHasher):
         self,
         n_bits: int = 16,
         seed: int = 0,
-        examples: int = 5000,
+        examples: int = 3000,
         penalties: tuple[float, ...] = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28),
     ) -> None:
         super().__init__(n_bits, seed)
@@ -75,7 +75,7 @@ class BinaryAutoencoder(LinearHasher):
         from sklearn.svm import LinearSVC
 
         centre, spread = rows.mean(0), float(rows.std()) or 1.0
-        machine = LinearSVC(C=1.0, dual=False, max_iter=2000, random_state=0)
+        machine = LinearSVC(C=1.0, dual=False, tol=1e-2, max_iter=2000, random_state=0)
         weights, bias = self.weights_.copy(), self.bias_.copy()
         for bit, code in enumerate(codes.T):
             if code.all() or not code.any():

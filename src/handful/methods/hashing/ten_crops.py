@@ -38,7 +38,7 @@ class TenCrops:
         """Return unit vectors (N, D), float32: the mean of ten unit vectors, in unit length."""
         crops = [crop for image in images for crop in ten_crops(image)]
         features = normalize(self.matcher.encode(crops), dim=-1)
-        return normalize(features.unflatten(0, (len(images), 10)).mean(1), dim=-1)
+        return normalize(features.reshape(len(images), 10, -1).mean(1), dim=-1)
 
     def compare(self, query: Tensor, support: Tensor) -> Tensor:
         """Return the method's own scores (Q, S)."""

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from handful.errors import InputError
 from handful.methods import segmenters
 from handful.methods.baselines.blind_segmentation import BlindSegmentation
+from handful.methods.mshnet import LIGHT, MSHNet
+from handful.methods.mshnet.segmentation import MSHNetSegmentation
 from handful.methods.segmenter import SegmentationMethod, at_size, decide
 
 
@@ -46,3 +51,29 @@ def test_names_that_are_no_method_are_one_clear_line() -> None:
     for name in ("whole:resnet50", "centre"):
         with pytest.raises(InputError, match="it does not look"):
             segmenters.load(name, weights="file.safetensors")
+
+
+def test_methods_on_a_backbone_are_loaded_by_name(tmp_path: Path) -> None:
+    method = segmenters.load("prototypes")
+    assert (method.name, method.backbone) == ("prototypes", "handful-base")
+    with pytest.raises(InputError, match="learns nothing"):
+        segmenters.load("prototypes", weights="w.safetensors")
+    with pytest.raises(InputError, match="its weights are not bundled"):
+        segmenters.load("mshnet-light")
+    light = MSHNet("handful-base", widths=LIGHT)
+    path = tmp_path / "weights.safetensors"
+    save_file(light.learned(), path)
+    loaded = segmenters.load("mshnet-light", weights=path, device="cpu")
+    assert isinstance(loaded, SegmentationMethod)
+    light.backbone.load()
+    wanted = MSHNetSegmentation(light.eval(), "wanted")
+    photo = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    mask = np.zeros((64, 64), np.uint8)
+    mask[16:48, 16:48] = 1
+    answers = []
+    for one in (loaded, wanted):
+        (features,) = one.encode([photo])
+        answers.append(one.answer(features, [one.condition([features], [mask])]))
+    assert torch.equal(answers[0].masks, answers[1].masks)
+    with pytest.raises(InputError, match="weights of another MSHNet"):
+        segmenters.load("mshnet-cosine:handful-base", weights=path)

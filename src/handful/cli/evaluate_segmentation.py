@@ -23,7 +23,7 @@ from handful.methods import segmenters
 
 Words = Annotated[list[str] | None, Parameter(consume_multiple=True, negative=())]
 
-DEFAULT = "centre"
+DEFAULT = "prototypes:handful-base"
 """The model where none is given."""
 
 

@@ -67,7 +67,7 @@ class SegmentationMethod(Protocol):
     backbone: str
     threshold: float
 
-    def encode(self, images: Sequence[Image]) -> list[Features]:
+    def encode(self, images: Sequence[Image]) -> Sequence[Features]:
         """Turn pictures, at the size at which they are to be seen, into features of each."""
         ...
 

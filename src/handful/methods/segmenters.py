@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
+from handful import zoo
 from handful.errors import InputError
 from handful.methods.segmenter import SegmentationMethod
 
@@ -44,7 +46,8 @@ def load(
     Parameters
     ----------
     name : str
-        One of :func:`names`; ``METHOD:BACKBONE`` for methods that stand on any backbone.
+        One of :func:`names`; ``METHOD:BACKBONE`` for methods that stand on any network of
+        :func:`handful.backbones.build`, on handful-base where none is named.
     weights : path-like, optional
         A weights file to use in the place of the method's own.
     device : str
@@ -86,7 +89,45 @@ def _blind(request: Request) -> SegmentationMethod:
     return BlindSegmentation("whole" if request.name == "whole" else "centre")
 
 
+def _prototypes(request: Request) -> SegmentationMethod:
+    from handful.backbones import build
+    from handful.methods.prototype_segmentation import PrototypeSegmentation
+
+    if request.weights is not None:
+        raise InputError(f"{request.name}: learns nothing; give the network --backbone-weights")
+    network = build(request.backbone or "handful-base").load(request.backbone_weights)
+    return PrototypeSegmentation(network.to(request.device), request.name)
+
+
+def _mshnet(request: Request) -> SegmentationMethod:
+    from handful.methods.mshnet import LIGHT, PAPER, MSHNet
+    from handful.methods.mshnet.segmentation import MSHNetSegmentation
+
+    if request.weights is None:
+        raise InputError(
+            f"{request.name}: its weights are not bundled; make them with `handful train` and give"
+            " --weights RUN/weights.safetensors"
+        )
+    kind = request.name.partition(":")[0]
+    backbone = request.backbone or ("handful-base" if kind == "mshnet-light" else "resnet50")
+    widths = LIGHT if kind == "mshnet-light" else PAPER
+    model = MSHNet(backbone, _SIMILARITIES[kind], widths)
+    model.backbone.load(request.backbone_weights)
+    model.load_learned(zoo.load_weights(request.weights))
+    return MSHNetSegmentation(model.to(request.device).eval(), request.name)
+
+
+_SIMILARITIES: dict[str, Literal["both", "cosine", "prototype"]] = {
+    "mshnet": "both",
+    "mshnet-cosine": "cosine",
+    "mshnet-light": "both",
+    "mshnet-prototype": "prototype",
+}
+
+
 _BUILDERS: dict[str, Callable[[Request], SegmentationMethod]] = {
+    **dict.fromkeys(_SIMILARITIES, _mshnet),
+    "prototypes": _prototypes,
     "whole": _blind,
     "centre": _blind,
 }

@@ -121,7 +121,7 @@ class KochMatcher:
     def compare(self, query: Tensor, support: Tensor) -> Tensor:
         """Return logits (Q, S)."""
         alpha = self.network.alpha.detach().to(query.device)
-        beta = 0.0 if self.network.beta is None else float(self.network.beta)
+        beta = 0.0 if self.network.beta is None else float(self.network.beta.detach())
         return weighted_l1(query, support, alpha) + beta
 
     def pool(self, support: Tensor) -> None:

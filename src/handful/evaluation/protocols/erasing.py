@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -282,11 +282,11 @@ def _summary(table: dict[str, tuple[NDArray[Any], NDArray[Any]]], seed: int) -> 
     ratios = {}
     metrics: dict[str, Any] = {}
     for way, (fall, random_fall) in table.items():
-        ratios[way] = fall[drawn].mean(1) / random_fall[drawn].mean(1)
+        ratios[way] = _quotient(fall[drawn].mean(1), random_fall[drawn].mean(1))
         metrics[way] = {
             "fall": float(fall.mean()),
             "random_fall": float(random_fall.mean()),
-            "ratio": float(fall.mean() / random_fall.mean()),
+            "ratio": float(_quotient(fall.mean(), random_fall.mean())),
             "interval": _ends(ratios[way]),
             "above": float((fall > random_fall).mean()),
         }
@@ -296,13 +296,18 @@ def _summary(table: dict[str, tuple[NDArray[Any], NDArray[Any]]], seed: int) -> 
             way: {
                 "fall": float((fall - rival).mean()),
                 "fall_interval": _ends((fall - rival)[drawn].mean(1)),
-                "ratio": metrics[way]["ratio"] / metrics["gradcam"]["ratio"],
-                "ratio_interval": _ends(ratios[way] / ratios["gradcam"]),
+                "ratio": float(_quotient(metrics[way]["ratio"], metrics["gradcam"]["ratio"])),
+                "ratio_interval": _ends(_quotient(ratios[way], ratios["gradcam"])),
             }
             for way, (fall, _) in table.items()
             if way != "gradcam"
         }
     return metrics
+
+
+def _quotient(above: ArrayLike, below: ArrayLike) -> NDArray[Any]:
+    """Divide; where nothing is lost at random, as if a millionth were: a large, finite number."""
+    return np.asarray(np.asarray(above) / np.maximum(below, 1e-6))
 
 
 def _ends(values: NDArray[Any]) -> list[float]:

@@ -17,13 +17,15 @@ class Tiny(FeatureMaps):
     """Two convolutions: a backbone whose maps are quickly made."""
 
     def __init__(self, frozen: bool = False) -> None:
-        layers = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 2, 2), torch.nn.Conv2d(4, 8, 2, 2))
+        first, second = torch.nn.Conv2d(3, 4, 2, 2), torch.nn.Conv2d(4, 8, 2, 2)
+        layers = torch.nn.Sequential(first, second)
         strides, channels = {"first": 2, "second": 4}, {"first": 4, "second": 8}
         super().__init__("tiny", layers, strides, channels, features=0, frozen=frozen)
+        self.first, self.second = first, second
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        first = self.network[0](x)
-        return {"first": first, "second": self.network[1](first)}
+        first = self.first(x)
+        return {"first": first, "second": self.second(first)}
 
     def embed(self, x: Tensor) -> Tensor:
         raise NotImplementedError
@@ -35,28 +37,37 @@ class Tiny(FeatureMaps):
 def network(**options: object) -> PCB:
     torch.manual_seed(0)
     made = PCB(Tiny(), classes=5, width=3, **options)  # type: ignore[arg-type]
-    made.reduction[1].running_mean.normal_()  # type: ignore[union-attr, operator]
-    made.reduction[1].running_var.uniform_(0.5, 2)  # type: ignore[union-attr, operator]
-    for layer in made.classifiers:
-        torch.nn.init.normal_(layer.weight)
+    _, norm, heads = parts_of(made)
+    torch.nn.init.normal_(norm["running_mean"])
+    torch.nn.init.uniform_(norm["running_var"], 0.5, 2)
+    for weight, _ in heads:
+        torch.nn.init.normal_(weight)
     return made.eval()
+
+
+def parts_of(made: PCB) -> tuple[Tensor, dict[str, Tensor], list[tuple[Tensor, Tensor]]]:
+    """The reduction's matrix, the state of its norm, and each classifier's matrix and bias."""
+    state = made.state_dict()
+    norm = {key.removeprefix("reduction.1."): v for key, v in state.items() if "tion.1." in key}
+    each = [f"classifiers.{i}" for i in range(made.parts)]
+    heads = [(state[f"{name}.weight"], state[f"{name}.bias"]) for name in each]
+    return state["reduction.0.weight"][:, :, 0, 0], norm, heads
 
 
 def by_hand(made: PCB, x: Tensor) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
     """g_i, h_i and the logits of each stripe in float64, stripe by stripe."""
     values = made.backbone(x)[made.tap].detach().double().numpy()
-    weight = made.reduction[0].weight.detach().double().numpy()[:, :, 0, 0]
-    norm = made.reduction[1]
-    mean, var = (t.double().numpy() for t in (norm.running_mean, norm.running_var))
+    matrix, norm, heads = parts_of(made)
+    weight = matrix.double().numpy()
+    mean, var = (norm[key].double().numpy() for key in ("running_mean", "running_var"))
     step = values.shape[2] // made.parts
     pooled, reduced, logits = [], [], []
-    for i, layer in enumerate(made.classifiers):
+    for i, (matrix, bias) in enumerate(heads):
         g = values[:, :, i * step : (i + 1) * step].mean((2, 3))
         h = np.maximum((g @ weight.T - mean) / np.sqrt(var + 1e-5), 0)
         pooled.append(g)
         reduced.append(h)
-        matrix, bias = (p.detach().double().numpy() for p in (layer.weight, layer.bias))
-        logits.append(h @ matrix.T + bias)
+        logits.append(h @ matrix.double().numpy().T + bias.double().numpy())
     return pooled, reduced, logits
 
 
@@ -97,7 +108,7 @@ def test_training_reaches_the_backbone_and_every_classifier() -> None:
     for _ in range(60):
         loss = pcb_loss(made(images), identity)
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         assert all(p.grad is not None for p in made.parameters())
         optimiser.step()
         losses.append(loss.item())

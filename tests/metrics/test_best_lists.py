@@ -17,7 +17,7 @@ def itself(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def lists(features: np.ndarray, length: int, unseen: Any = itself) -> tuple[Any, Any]:
     parts = list(best_products(features, unseen, length))
     assert [part.start for part, *_ in parts][:2] == [0, best_lists._ROWS]
-    return tuple(np.concatenate(column) for column in list(zip(*parts, strict=True))[1:])
+    return np.concatenate([value for _, value, _ in parts]), np.concatenate([p for *_, p in parts])
 
 
 @pytest.mark.parametrize("dense", [0.0, 1 / 16, 1.0], ids=["dense", "as is", "sparse"])

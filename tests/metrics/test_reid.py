@@ -65,7 +65,7 @@ def rows_of(found: Reidentification) -> np.ndarray:
 
 
 @pytest.mark.parametrize("many", [64, 2], ids=["by comparing", "by sorting"])
-@pytest.mark.parametrize("tile", [1 << 19, 500])
+@pytest.mark.parametrize("tile", [1 << 20, 500])
 def test_agrees_with_a_loop_over_the_queries(
     monkeypatch: pytest.MonkeyPatch, tile: int, many: int
 ) -> None:

@@ -79,14 +79,14 @@ class PCB(nn.Module):
         if min(classes, parts, width) < 1:
             raise InputError(f"PCB: {classes} classes, {parts} parts of {width}: each at least 1")
         self.backbone, self.tap, self.parts = backbone, tap, parts
-        self.reduction = nn.Sequential(
-            nn.Conv2d(backbone.channels[tap], width, 1, bias=False), nn.BatchNorm2d(width)
-        )
-        self.classifiers = nn.ModuleList(nn.Linear(width, classes) for _ in range(parts))
-        for layer in self.classifiers:
-            nn.init.normal_(layer.weight, std=0.001)
-            nn.init.zeros_(layer.bias)
-        nn.init.kaiming_normal_(self.reduction[0].weight, mode="fan_out")
+        reduce, heads = nn.Conv2d(backbone.channels[tap], width, 1, bias=False), []
+        nn.init.kaiming_normal_(reduce.weight, mode="fan_out")
+        for _ in range(parts):
+            heads.append(nn.Linear(width, classes))
+            nn.init.normal_(heads[-1].weight, std=0.001)
+            nn.init.zeros_(heads[-1].bias)
+        self.reduction = nn.Sequential(reduce, nn.BatchNorm2d(width))
+        self.classifiers = nn.ModuleList(heads)
 
     def pooled(self, x: Tensor) -> Tensor:
         """Map normalised pixels (N, 3, H, W) to the part vectors g, (N, channels, parts, 1)."""

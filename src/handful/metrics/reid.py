@@ -15,13 +15,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from handful.metrics.accuracy import wilson_interval
-from handful.metrics.ties import Counts, Floats, chance_within, count_above, precision_sums
+from handful.metrics.ties import (
+    Counts,
+    Floats,
+    chance_within,
+    count_above,
+    precision_sums,
+    scratch_of,
+)
 
 Rows: TypeAlias = Callable[[NDArray[np.int64]], NDArray[Any]]
 """The scores (q, G) of some queries, by number, against the gallery; larger is more alike."""
 
 # scores of one tile: they and the masks over them stay in the cache
-_TILE = 1 << 19
+_TILE = 1 << 20
 
 _SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
 
@@ -288,7 +295,8 @@ def _places(scores: NDArray[Any], value: NDArray[Any], count: Counts) -> tuple[C
         ascending = np.sort(scores[i])
         low, high = (np.searchsorted(ascending, value[i], side) for side in _SIDES)
         above[i], level[i] = len(ascending) - high, high - low
+    scratch = scratch_of(len(scores) - many, scores.shape[1])
     for j in range(int(count[many:].max(initial=0))):
         part = slice(many, int((count > j).sum()))
-        above[part, j], level[part, j] = count_above(scores[part], value[part, j])
+        above[part, j], level[part, j] = count_above(scores[part], value[part, j], scratch)
     return above, level

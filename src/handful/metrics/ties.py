@@ -102,7 +102,9 @@ def _harmonic(upto: int) -> Floats:
     return np.concatenate([[0.0], np.cumsum(1 / np.arange(1, upto + 1))])
 
 
-def count_above(scores: NDArray[Any], value: NDArray[Any]) -> tuple[Counts, Counts]:
+def count_above(
+    scores: NDArray[Any], value: NDArray[Any], scratch: NDArray[np.bool_] | None = None
+) -> tuple[Counts, Counts]:
     """Count how many scores of a row are above its value, and how many are at it.
 
     Parameters
@@ -111,6 +113,8 @@ def count_above(scores: NDArray[Any], value: NDArray[Any]) -> tuple[Counts, Coun
         (q, N).
     value : ndarray
         (q,).
+    scratch : ndarray, optional
+        What `scratch_of` gave for at least q rows of N, where there are many calls.
 
     Returns
     -------
@@ -128,18 +132,23 @@ def count_above(scores: NDArray[Any], value: NDArray[Any]) -> tuple[Counts, Coun
     >>> above.tolist(), level.tolist()
     ([1], [2])
     """
-    width = scores.shape[1]
-    mask = np.zeros((len(scores), width + -width % 8), bool)
-    np.greater(scores, value[:, None], out=mask[:, :width])
-    above = _total(mask)
-    np.equal(scores, value[:, None], out=mask[:, :width])
-    return above, _total(mask)
+    rows, width = scores.shape
+    words = (scratch_of(rows, width) if scratch is None else scratch)[:rows]
+    mask = words.reshape(rows, -1)[:, :width]
+    np.greater(scores, value[:, None], out=mask)
+    above = _total(words)
+    np.equal(scores, value[:, None], out=mask)
+    return above, _total(words)
+
+
+def scratch_of(rows: int, width: int) -> NDArray[np.bool_]:
+    """Return zeros (rows, parts, 8 n), n at most 255, that hold `width` cells a row."""
+    words = max(1, -(-width // 8))
+    parts = -(-words // 255)
+    return np.zeros((rows, parts, -(-words // parts) * 8), bool)
 
 
 def _total(mask: NDArray[np.bool_]) -> Counts:
-    words = mask.view(np.uint64)
-    total = np.zeros(len(mask), np.int64)
-    for start in range(0, words.shape[1], 255):  # a byte holds 255
-        part = words[:, start : start + 255].sum(1, keepdims=True)
-        total += part.view(np.uint8).sum(1, dtype=np.int64)
-    return total
+    # a byte holds the sum of up to 255 cells
+    total = mask.view(np.uint64).sum(2, keepdims=True).view(np.uint8)
+    return np.asarray(total.reshape(len(mask), -1).sum(1, dtype=np.int64))

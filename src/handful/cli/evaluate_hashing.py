@@ -63,8 +63,9 @@ def hashing(
     root
         The folder.
     model
-        One or more models, or all; ugh where none is given. With a library: ugh, ugh-random,
-        ugh-category (an oracle: it knows the query's class), all-codes. Others: lsh, pca-itq,
+        One or more models, or all; ugh where none is given. With a library: ugh,
+        handful-bits (a selection of our own), ugh-random, ugh-category (an oracle: it knows the
+        query's class), all-codes. Others: lsh, pca-itq,
         cca-itq, ksh, sdh, dbc, spectral, fasthash, spherical, kmeans, binary-autoencoder.
     backbone
         The network of the features: handful-base, torchvision:NAME or timm:NAME.

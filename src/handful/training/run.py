@@ -25,6 +25,7 @@ TASKS = (
     "drawing-embedding",
     "hash-library",
     "koch",
+    "metric-learning",
     "photo-calibration",
     "projection",
 )
@@ -180,7 +181,7 @@ def _build(
     kind = recipe.get("task")
     if kind not in TASKS:
         raise InputError(f"recipe {recipe.get('name')}: task {kind!r} is not one of {[*TASKS]}")
-    if loop is None and kind in ("drawing-embedding", "koch"):
+    if loop is None and kind in ("drawing-embedding", "koch", "metric-learning"):
         raise InputError(f"recipe {recipe['name']}: task {kind} needs a loop with steps")
     module = import_module(f"handful.training.tasks.{kind.replace('-', '_')}")
     # a task without the loop that can go on after a kill keeps its own state

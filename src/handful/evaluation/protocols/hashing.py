@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -27,7 +27,7 @@ Features: TypeAlias = NDArray[np.floating]
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
 
-OURS = ("ugh", "ugh-random", "ugh-category", "all-codes")
+OURS = ("ugh", "handful-bits", "ugh-random", "ugh-category", "all-codes")
 """Models that need a library of hash functions."""
 
 RIVALS: dict[str, Callable[[int, int], Hasher]] = {
@@ -47,6 +47,9 @@ RIVALS: dict[str, Callable[[int, int], Hasher]] = {
     )
 }
 """The other models by name; each takes a number of bits and a seed."""
+
+BACKGROUND = 800
+"""Unlabelled images that `handful-bits` follows besides the examples."""
 
 MODELS = (*OURS, *RIVALS)
 
@@ -220,13 +223,17 @@ def _hasher(task: Task, model: str, setting: Setting, repeat: int, category: obj
         return RIVALS[model](setting.bits, seed)
     selections: dict[str, hashing.Selection] = {
         "ugh": "shared",
+        "handful-bits": "similarity",
         "ugh-random": "random",
         "ugh-category": "category",
         "all-codes": "all",
     }
     assert task.library is not None
     selection = selections[model]
-    return hashing.UGH(task.library, setting.bits, seed, selection, category, setting.prefilter)
+    background = _learnable(task, replace(setting, learn=BACKGROUND))
+    return hashing.UGH(
+        task.library, setting.bits, seed, selection, category, setting.prefilter, background
+    )
 
 
 def _learnable(task: Task, setting: Setting) -> Features:
@@ -264,7 +271,8 @@ def _settings(task: Task, model: str, setting: Setting, random_bits: int) -> dic
         found["functions"] = len(task.library)
     if model in ("ugh", "ugh-category") and setting.prefilter is not None:
         found["prefilter"] = setting.prefilter
-    if model in RIVALS and not RIVALS[model](1, 0).supervised:
+    unsupervised = model in RIVALS and not RIVALS[model](1, 0).supervised
+    if unsupervised or model == "handful-bits":
         found["learned_on"] = "database" if task.unlabelled is None else "unlabelled"
     return found
 

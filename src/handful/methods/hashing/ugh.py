@@ -12,11 +12,20 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from handful.errors import InputError
-from handful.methods.hashing.base import Bits, Floats, Hasher, Indices, labelled
+from handful.methods.hashing.base import (
+    Bits,
+    Floats,
+    Hasher,
+    Indices,
+    labelled,
+    unlabelled,
+    unpack,
+)
 from handful.methods.hashing.library import HashLibrary
 from handful.methods.hashing.selection import select
+from handful.methods.hashing.similarity_selection import select_similar, similarity_target
 
-Selection = Literal["shared", "category", "random", "all"]
+Selection = Literal["shared", "category", "similarity", "random", "all"]
 
 
 class UGH(Hasher):
@@ -28,15 +37,18 @@ class UGH(Hasher):
         The functions.
     n_bits, seed : int
         See `Hasher`; ``all`` has as many bits as the library has functions.
-    selection : {"shared", "category", "random", "all"}
+    selection : {"shared", "category", "similarity", "random", "all"}
         ``shared``: one code for all classes of the examples. ``category``: the code of one class
-        against all other examples. ``random``: functions drawn by chance, ``all``: every one;
-        these two do not look at the examples.
+        against all other examples. ``similarity``: a selection of our own, see
+        `similarity_selection`. ``random``: functions drawn by chance, ``all``: every one; these
+        two do not look at the examples.
     category : object, optional
         The class that ``category`` selects for; not needed where there are two, and one of them
         is True.
     prefilter : int, optional
         How many functions go into the SVM, see `selection.select`.
+    background : array_like, optional
+        Features (B, D) of images of any kind, some hundred: what ``similarity`` needs besides.
 
     Attributes
     ----------
@@ -65,12 +77,14 @@ class UGH(Hasher):
         selection: Selection = "shared",
         category: object = None,
         prefilter: int | None = None,
+        background: ArrayLike | None = None,
     ) -> None:
         super().__init__(len(library) if selection == "all" else n_bits, seed)
         self.library = library
         self.selection = selection
         self.category = category
         self.prefilter = prefilter
+        self.background = background
 
     def fit(self, features: ArrayLike, labels: ArrayLike | None = None) -> Self:
         """Select from examples (N, D) and the class of each, (N,).
@@ -78,7 +92,7 @@ class UGH(Hasher):
         Raises
         ------
         InputError
-            No such selection or category, or fewer functions than bits.
+            No such selection or category, no background, or fewer functions than bits.
         """
         if self.selection not in get_args(Selection):
             raise InputError(
@@ -102,6 +116,8 @@ class UGH(Hasher):
 
     def _selected(self, features: ArrayLike, labels: ArrayLike | None) -> Indices:
         rows, number = labelled(features, labels, self.name)
+        if self.selection == "similarity":
+            return self._similar(rows, number)
         positive = None
         if self.selection == "category":
             wanted = True if self.category is None else self.category
@@ -110,3 +126,12 @@ class UGH(Hasher):
                 raise InputError(f"category {wanted!r}: none of the examples is of it")
             positive = classes.index(wanted)
         return select(self.library.rows(rows), number, self.n_bits, self.prefilter, positive)
+
+    def _similar(self, rows: Floats, number: Indices) -> Indices:
+        if self.background is None:
+            raise InputError("selection 'similarity': give a background of other images")
+        background = unlabelled(self.background)
+        target, weights = similarity_target(background, rows, number)
+        sample = np.vstack([background, rows])
+        bits = unpack(self.library.rows(sample), len(sample))
+        return select_similar(bits, target, weights, self.n_bits)

@@ -20,6 +20,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -162,7 +163,7 @@ class _Headed(nn.Module):
 
 def by_package(network: FeatureMaps, name: str, x: Tensor) -> Explain:
     """Explain by pytorch-grad-cam, at the last map; `x` is what it will be asked to explain."""
-    from pytorch_grad_cam import GradCAM
+    package = import_module("pytorch_grad_cam")
 
     if name == "handful-base":
         model: nn.Module = _Headed(network)
@@ -177,7 +178,7 @@ def by_package(network: FeatureMaps, name: str, x: Tensor) -> Explain:
         layer = bare.layer4[-1]
         model = nn.Sequential(bare, _Unit())
     model.eval().requires_grad_(True)
-    cam = GradCAM(model=model, target_layers=[layer])
+    cam = package.GradCAM(model=model, target_layers=[layer])
 
     with torch.no_grad():
         features = model(x.flatten(0, 1)).view(3, x.shape[1], -1)

@@ -49,7 +49,7 @@ RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 @pytest.fixture
 def colours() -> Prototypes:
     def prepare(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return np.ascontiguousarray(image.transpose(2, 0, 1), np.float32) / 255
+        return np.ascontiguousarray(image.transpose(2, 0, 1) / np.float32(255), np.float32)
 
     calibration = Calibration(slope=10.0, offset=-5.0, temperature=7.0, reject=0.5, verify=0.5)
     return Prototypes(NetworkEmbedder(Cells(), prepare, "cells"), "colours", calibration)
@@ -143,7 +143,8 @@ def test_a_drawing_is_explained_where_it_was_cut_from(margin: float | None) -> N
     assert x - 1 <= columns.min() <= columns.max() <= x + width
     assert y - 1 <= rows.min() <= rows.max() <= y + height
     if margin:  # the strokes' box, not the page
-        assert (x, width) == (pytest.approx(25 - 0.6 * 45.6, abs=3), pytest.approx(54.7, abs=3))
+        assert x == pytest.approx(25 - 0.6 * 45.6, abs=3)
+        assert width == pytest.approx(54.7, abs=3)
 
 
 def test_the_network_sees_what_the_box_says() -> None:

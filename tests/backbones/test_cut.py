@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from handful.backbones.cut import Cut, MeanHead, PositionsHead, cut
 from handful.backbones.drawing import DrawingNet
-from handful.backbones.features import Embedding
+from handful.backbones.features import Embedding, FeatureMaps
 from handful.backbones.handful_base import HandfulBase
 from handful.backbones.koch import KochTower
 from handful.backbones.registry import build
@@ -26,7 +28,7 @@ def drawing_net() -> DrawingNet:
     return network
 
 
-NETWORKS = {
+NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], type | None]] = {
     "handful-base": (lambda: HandfulBase().load(), (3, 64, 64), MeanHead),
     "drawing-net": (drawing_net, (1, 24, 24), PositionsHead),
     "resnet18": (lambda: build("resnet18"), (3, 64, 64), MeanHead),
@@ -49,7 +51,7 @@ def test_one_pass_gives_the_map_and_the_networks_own_vector(name: str) -> None:
     assert found.head is None if kind is None else isinstance(found.head, kind)
     x = pixels(shape).requires_grad_()
     maps, vectors = found.both(x)
-    own = network.embed(x) if hasattr(network, "embed") else network(x)
+    own = network.embed(x) if isinstance(network, FeatureMaps) else network(x)
     torch.testing.assert_close(vectors, own)
     (gradient,) = torch.autograd.grad(vectors.sum(), maps)
     assert gradient.shape == maps.shape

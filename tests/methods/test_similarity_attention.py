@@ -83,7 +83,7 @@ def test_equation_1_written_out(kind: Kind) -> None:
         maps, features = [], []
         for image in images[:, t]:
             a = network(image[None])["head"].requires_grad_()
-            z = a.mean((2, 3)) @ network.network.projection.weight.T  # type: ignore[union-attr,operator]
+            z = a.mean((2, 3)) @ network.network.projection.weight.T  # type: ignore[union-attr]
             maps.append(a)
             features.append(z[0] / z[0].norm())
         f = [feature.detach() for feature in features]
@@ -142,7 +142,7 @@ def test_the_gradient_through_w_is_another_one() -> None:
     found = similarity_attention(cut(network), images, "triplet", through_weights=True)
     parts = [network(image)["head"].detach().requires_grad_() for image in images]
     weight = network.network.projection.weight  # type: ignore[union-attr]
-    f = [normalize(part.mean((2, 3)) @ weight.T, dim=1) for part in parts]  # type: ignore[operator]
+    f = [normalize(part.mean((2, 3)) @ weight.T, dim=1) for part in parts]
     w = (1 - (f[0] - f[1]).abs()) * (f[0] - f[2]).abs()
     for role, part in enumerate(parts):
         (gradient,) = torch.autograd.grad((w * f[role]).sum(), part, retain_graph=True)

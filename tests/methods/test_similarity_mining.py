@@ -52,7 +52,7 @@ def test_the_three_losses_by_hand() -> None:
     a, p, n, m = rng.normal(size=(4, 5, 8))
 
     def far(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        return np.sqrt(((x - y) ** 2).sum(1))
+        return np.asarray(np.sqrt(((x - y) ** 2).sum(1)))
 
     expected = {
         "same": -far(a, p).mean(),
@@ -74,8 +74,8 @@ def test_pairs_of_different_classes_are_not_mined() -> None:
 def network() -> tuple[nn.Module, Cut, Cut]:
     """Return a small smooth network, cut with its head in closed form, and without."""
     torch.manual_seed(0)
-    parts = nn.ModuleList([nn.Conv2d(2, 4, 3, 2, 1), nn.Linear(4, 3, bias=False)]).double()
-    convolution, linear = parts
+    convolution, linear = nn.Conv2d(2, 4, 3, 2, 1), nn.Linear(4, 3, bias=False)
+    parts = nn.ModuleList([convolution, linear]).double()
 
     def both(x: Tensor) -> tuple[Tensor, Tensor]:
         maps = torch.nn.functional.softplus(convolution(x))
@@ -108,7 +108,9 @@ def test_gradients_of_second_order_against_finite_differences(
             w = similarity_attention.weight_vector(list(f), kind)
         monkeypatch.setattr(similarity_attention, "weight_vector", lambda features, kind: w)
     gradients = torch.autograd.grad(loss(), list(parts.parameters()))
-    plain = torch.autograd.grad(loss_without_attention(found, images, kind), [parts[0].weight])  # type: ignore[list-item]
+    plain = torch.autograd.grad(
+        loss_without_attention(found, images, kind), [next(parts.parameters())]
+    )
     assert not torch.allclose(gradients[0], plain[0], rtol=1e-2)
     for parameter, gradient in zip(parts.parameters(), gradients, strict=True):
         for index in list(np.ndindex(*parameter.shape))[::5]:

@@ -17,7 +17,8 @@ MAP = AttentionMap("photo.png", "anchor", GRID, (40, 60), (0, 0, 60, 40))
 
 def test_a_map_as_a_grey_picture() -> None:
     grey = grey_map(MAP)
-    assert (grey.shape, grey.dtype) == ((40, 60), np.uint8)
+    assert grey.shape == (40, 60)
+    assert grey.dtype == np.uint8
     assert (grey[-1, -1], grey[0, 0]) == (255, 0)
 
 

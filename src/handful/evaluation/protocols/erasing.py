@@ -193,14 +193,15 @@ def draw_triplets(labels: Sequence[str], count: int, seed: int) -> NDArray[np.in
 
 def _see(network: Cut, embedder: NetworkEmbedder, folder: ClassFolders) -> _Seen:
     unread: list[tuple[str, str]] = []
-    kept, pixels, maps, vectors = [], [], [], []
+    kept: list[int] = []
+    columns: tuple[list[Tensor], ...] = ([], [], [])
     for numbers, *found in _passes(network, embedder, folder, unread):
         kept += numbers
-        for column, part in zip((pixels, maps, vectors), found, strict=True):
+        for column, part in zip(columns, found, strict=True):
             column.append(part)
     skipped = [(folder.name(path), why.removeprefix(f"{path}: ")) for path, why in unread]
     seen = folder.take(kept, skipped)
-    return _Seen(seen, torch.cat(pixels), torch.cat(maps), torch.cat(vectors))
+    return _Seen(seen, *map(torch.cat, columns))
 
 
 def _classifier(network: Cut, embedder: NetworkEmbedder, folder: ClassFolders) -> LinearClassifier:

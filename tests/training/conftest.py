@@ -39,3 +39,20 @@ def characters() -> Characters:
     images[..., 0, 0] = np.arange(sum(sizes))[:, None]
     images[..., 0, 1] = np.arange(6)
     return Characters(images, np.repeat(np.arange(4), sizes))
+
+
+@pytest.fixture(scope="session")
+def coats(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten individuals, each a coat of stripes of its own width, seen in changing light."""
+    root = tmp_path_factory.mktemp("coats")
+    rng = np.random.default_rng(0)
+    for number in range(10):
+        (root / f"coat{number}").mkdir()
+        for photo in range(4):
+            x = np.arange(64) + rng.uniform(0, 20)
+            stripes = np.sin(x / (1 + 0.6 * number))[None, :, None] * np.ones((64, 1, 3))
+            light = rng.uniform(0.4, 1.0, 3)
+            pixels = 127 * light * (1 + 0.8 * stripes) + rng.normal(0, 4, (64, 64, 3))
+            page = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+            page.save(root / f"coat{number}" / f"{photo}.png")
+    return root

@@ -170,6 +170,8 @@ def _koch(request: Request) -> Matcher:
 def _prototypes(request: Request) -> Matcher:
     from handful.methods.prototypes import Prototypes
 
+    if request.entry is not None and "tail" in request.entry.input:
+        return Prototypes(_tuned(request), request.name, request.calibration, logistic=True)
     if request.entry is not None and "maps" in request.entry.input:
         return Prototypes(_projected(request), request.name, request.calibration, logistic=True)
     if request.entry is not None and request.entry.backbone != "drawing-net":
@@ -208,6 +210,22 @@ def _projected(request: Request) -> Embedder:
     prepare = preparation(backbone, request.size or known["size"])
     network = nn.Sequential(pooled, whitening)
     return NetworkEmbedder(network, prepare, backbone.name, request.device, BATCH)
+
+
+def _tuned(request: Request) -> Embedder:
+    """Return the embedder of a backbone whose tail was trained; its trunk must be the same."""
+    from handful.backbones import NetworkEmbedder, build, check_digest
+    from handful.backbones.photos import BATCH, preparation
+    from handful.backbones.tail import Tail, Tuned
+
+    assert request.entry is not None
+    known = request.entry.input
+    backbone = build(request.entry.backbone).load(request.backbone_weights)
+    check_digest(known["backbone_sha256"], backbone)
+    tail = Tail(backbone, known["tail"])
+    _fill(tail, request)
+    prepare = preparation(backbone, request.size or known["size"])
+    return NetworkEmbedder(Tuned(tail), prepare, backbone.name, request.device, BATCH)
 
 
 def _on_backbone(

@@ -16,26 +16,9 @@ from handful.training.run import run_recipe
 SMALL = ["options.size=64", "options.maps=[stride8]", "options.episodes=20", "options.shots=[1]"]
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Ten individuals, each a coat of stripes of its own width, seen in changing light."""
-    root = tmp_path_factory.mktemp("coats")
-    rng = np.random.default_rng(0)
-    for number in range(10):
-        (root / f"coat{number}").mkdir()
-        for photo in range(4):
-            x = np.arange(64) + rng.uniform(0, 20)
-            stripes = np.sin(x / (1 + 0.6 * number))[None, :, None] * np.ones((64, 1, 3))
-            light = rng.uniform(0.4, 1.0, 3)
-            pixels = 127 * light * (1 + 0.8 * stripes) + rng.normal(0, 4, (64, 64, 3))
-            page = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
-            page.save(root / f"coat{number}" / f"{photo}.png")
-    return root
-
-
-def test_a_projection_is_fitted_saved_and_loaded(root: Path, tmp_path: Path) -> None:
+def test_a_projection_is_fitted_saved_and_loaded(coats: Path, tmp_path: Path) -> None:
     recipe = read_recipe("projection", [*SMALL, "validation=0.4"])
-    answer = run_recipe(recipe, root, tmp_path / "run")
+    answer = run_recipe(recipe, coats, tmp_path / "run")
     card = zoo.card(tmp_path / "run")
     held = held_out(recipe, [f"coat{i}" for i in range(10)], 0)
     assert len(held) == 4
@@ -46,7 +29,7 @@ def test_a_projection_is_fitted_saved_and_loaded(root: Path, tmp_path: Path) -> 
     assert answer["weights"] == str(tmp_path / "run" / "weights.safetensors")
 
     matcher = methods.load(tmp_path / "run", device="cpu")
-    photos = [np.asarray(Image.open(path)) for path in sorted(root.rglob("*.png"))]
+    photos = [np.asarray(Image.open(path)) for path in sorted(coats.rglob("*.png"))]
     vectors = matcher.encode(photos)
     assert vectors.shape == (40, card.input["outputs"])
     assert matcher.calibration is not None
@@ -55,9 +38,9 @@ def test_a_projection_is_fitted_saved_and_loaded(root: Path, tmp_path: Path) -> 
     assert float((scores.argmax(1) // 4 == np.arange(40) // 4).float().mean()) > 0.7
 
 
-def test_another_backbone_is_refused(root: Path, tmp_path: Path) -> None:
+def test_another_backbone_is_refused(coats: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    run_recipe(read_recipe("projection", [*SMALL, "validation=0.4"]), root, run)
+    run_recipe(read_recipe("projection", [*SMALL, "validation=0.4"]), coats, run)
     card = zoo.card(run)
     changed = card.model_copy(update={"input": {**card.input, "backbone_sha256": "0" * 64}})
     (run / "card.json").write_text(changed.model_dump_json())
@@ -76,9 +59,9 @@ def test_another_backbone_is_refused(root: Path, tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_fitted_is_one_line(
-    root: Path, tmp_path: Path, change: str, match: str
+    coats: Path, tmp_path: Path, change: str, match: str
 ) -> None:
     with pytest.raises(InputError, match=match) as error:
-        run_recipe(read_recipe("projection", [*SMALL, change]), root, tmp_path / "run")
+        run_recipe(read_recipe("projection", [*SMALL, change]), coats, tmp_path / "run")
     assert "\n" not in str(error.value)
     assert not (tmp_path / "run").exists()

@@ -15,10 +15,10 @@ from handful.cli.measuring import Count, Models, write_result
 from handful.data.segmentation_episodes import SegmentationEpisodes, sample_episodes
 from handful.errors import InputError
 from handful.evaluation.protocols import segmentation as protocol
-from handful.evaluation.protocols.segmentation import ShotsBy, View
 from handful.evaluation.published_segmentation import segmentation_rows
 from handful.evaluation.results import Result, write_rows
 from handful.evaluation.segmentation_data import Dataset, Request, Task, prepare
+from handful.evaluation.segmenting import SIZE, ShotsBy, View
 from handful.methods import segmenters
 
 Words = Annotated[list[str] | None, Parameter(consume_multiple=True, negative=())]
@@ -37,7 +37,7 @@ def segmentation(
     exclude: Words = None,
     shots: Count = 1,
     ways: Count = 1,
-    size: str = str(protocol.SIZE),
+    size: str = str(SIZE),
     seen: Annotated[int | None, Parameter(validator=Number(gte=32))] = None,
     episodes: Count = 1000,
     seed: int = 0,
@@ -170,7 +170,7 @@ class _Writing:
 
 def _view(size: str, seen: int | None) -> View:
     if size == "original":
-        return View(None, seen or protocol.SIZE)
+        return View(None, seen or SIZE)
     if not size.isdecimal() or int(size) < 32:
         raise InputError(f"size {size!r}: is a number of pixels from 32, or original")
     return View(int(size), seen or int(size))

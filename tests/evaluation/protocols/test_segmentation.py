@@ -15,8 +15,10 @@ from handful.data.segmentation_episodes import SegmentationEpisodes, absent_quer
 from handful.data.segmentation_folder import read_pairs
 from handful.data.segmentation_set import SegmentationSet
 from handful.errors import InputError
+from handful.evaluation import segmenting
 from handful.evaluation.protocols import segmentation
-from handful.evaluation.protocols.segmentation import View, difference, measure
+from handful.evaluation.protocols.segmentation import difference, measure
+from handful.evaluation.segmenting import Run, ShotsBy, View
 from handful.methods.baselines.blind_segmentation import BlindSegmentation
 from handful.methods.segmenter import Answer, Features, Mask, SegmentationMethod
 
@@ -157,10 +159,10 @@ class OneShotAtATime(ByColour):
 
 @pytest.mark.parametrize(("how", "share", "presence"), [("vote", 4, 1 / 3), ("or", 6, 1)])
 def test_shots_by_vote_and_by_or(
-    photos: SegmentationSet, how: segmentation.ShotsBy, share: int, presence: float
+    photos: SegmentationSet, how: ShotsBy, share: int, presence: float
 ) -> None:
     episodes = sample_episodes(photos, CLASSES, 4, shots=3)
-    run = segmentation._Run(OneShotAtATime(), photos, View(None, 48), how)
+    run = Run(OneShotAtATime(), photos, View(None, 48), how)
     answers = run.answers(episodes, "test")
     assert answers.presence.ravel() == pytest.approx([presence] * 4)
     sizes = [photos.mask(int(q), 0).size for q in episodes.query]
@@ -171,7 +173,7 @@ def test_shots_by_vote_and_by_or(
 def test_presence_gates_usual_episodes(photos: SegmentationSet) -> None:
     episodes = sample_episodes(photos, CLASSES, 30)
     method = ByColour()
-    run = segmentation._Run(method, photos, View(96, 96), "method")
+    run = Run(method, photos, View(96, 96), "method")
     answers = run.answers(episodes, "present")
     absent = run.answers(absent_queries(photos, episodes), "absent")
     held = segmentation.presence_metrics(answers, absent, episodes, threshold=0.5)
@@ -204,7 +206,7 @@ def test_features_beyond_the_cache_are_encoded_again(
 ) -> None:
     episodes = sample_episodes(photos, CLASSES, 20, shots=2)
     wanted = measure(ByColour(), photos, episodes, View(64, 64))
-    monkeypatch.setattr(segmentation, "CACHE_BYTES", 3 * 64 * 64 * 4 * 5)  # five photos
+    monkeypatch.setattr(segmenting, "CACHE_BYTES", 3 * 64 * 64 * 4 * 5)  # five photos
     method = ByColour()
     again = measure(method, photos, episodes, View(64, 64))
     assert again.metrics == wanted.metrics

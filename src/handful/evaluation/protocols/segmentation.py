@@ -8,94 +8,29 @@ which the method's soft masks are then resized.
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from handful.data.progress import track
 from handful.data.segmentation_episodes import SegmentationEpisodes, absent_queries
-from handful.data.segmentation_set import SegmentationSet, resized_mask
+from handful.data.segmentation_set import SegmentationSet
 from handful.errors import InputError
 from handful.evaluation.results import Result
-from handful.images import resize
-from handful.methods.segmenter import (
-    CUT,
-    VOID,
-    Features,
-    Mask,
-    SegmentationMethod,
-    at_size,
-    decide,
-)
+from handful.evaluation.segmenting import Answers, Run, ShotsBy, View
+from handful.methods.segmenter import SegmentationMethod
 from handful.metrics.segmentation import (
     bootstrap_interval,
     class_iou,
     foreground_background_iou,
     mean_iou,
-    overlap,
     paired_difference,
 )
 from handful.metrics.verification import auroc
 
-ShotsBy = Literal["method", "vote", "or"]
-
-SIZE = 241
-"""Side of the square where nobody says otherwise, in pixels."""
-
-CACHE_BYTES = 2 * 2**30
-"""Features kept between episodes; beyond it the photo used longest ago is encoded again."""
-
 CURVE = 21
 """Points of the curve of mIoU against absent classes answered empty."""
-
-Counts = NDArray[np.int64]
-
-
-@dataclass(frozen=True, eq=False)
-class Answers:
-    """What one method answered, as pixels counted: all metrics follow from it.
-
-    Attributes
-    ----------
-    intersection, union, truth : ndarray
-        (T, ways) int64, of each class asked for; see :func:`handful.metrics.segmentation.overlap`.
-    fb_intersection, fb_union : ndarray
-        (T, 2) int64, of background and foreground.
-    presence : ndarray
-        (T, ways) float64 in [0, 1].
-    area : ndarray
-        (T, ways) int64, pixels answered.
-    """
-
-    intersection: Counts
-    union: Counts
-    truth: Counts
-    fb_intersection: Counts
-    fb_union: Counts
-    presence: NDArray[np.float64]
-    area: Counts
-
-
-@dataclass(frozen=True)
-class View:
-    """At which size pictures are seen and answers are counted.
-
-    Attributes
-    ----------
-    size : int or None
-        Side of the square on which overlaps are counted; None: the photo's own size.
-    seen : int
-        Side of the square that the method sees.
-    """
-
-    size: int | None = SIZE
-    seen: int = SIZE
 
 
 def measure(
@@ -119,7 +54,7 @@ def measure(
     episodes : SegmentationEpisodes
         The episodes.
     view : View, optional
-        Sizes; photo, mask and answer at `SIZE` where not given.
+        Sizes; photo, mask and answer on a square of 241 pixels where not given.
     shots_by : {"method", "vote", "or"}
         How several shots become one answer: as the method does; each alone, and the pixels that
         at least half of them find; each alone, and the pixels that any finds.
@@ -137,7 +72,7 @@ def measure(
         `absent` is above 0, ``presence`` (:func:`presence_metrics`); ``n`` episodes.
     """
     start = time.perf_counter()
-    run = _Run(method, dataset, view or View(), shots_by)
+    run = Run(method, dataset, view or View(), shots_by)
     answers = run.answers(episodes, method.name)
     metrics = segmentation_metrics(answers, episodes, seed)
     if absent:
@@ -255,101 +190,6 @@ def difference(first: Result, second: Result, seed: int = 0) -> dict[str, Any]:
 
 
 _COUNTED = ("intersection", "union")
-
-
-class _Run:
-    """One method on one data set: encodes every photo once, as long as memory allows."""
-
-    def __init__(
-        self, method: SegmentationMethod, dataset: SegmentationSet, view: View, shots_by: ShotsBy
-    ) -> None:
-        self.method = method
-        self.dataset = dataset
-        self.view = view
-        self.shots_by = shots_by
-        self._kept: OrderedDict[int, Features] = OrderedDict()
-        self._bytes = 0
-
-    def answers(self, episodes: SegmentationEpisodes, title: str) -> Answers:
-        """Answer all episodes."""
-        rows = [self._answer(episodes, t) for t in track(range(len(episodes)), title)]
-        return Answers(*(np.stack(column) for column in zip(*rows, strict=True)))
-
-    @torch.no_grad()
-    def _answer(self, episodes: SegmentationEpisodes, t: int) -> tuple[NDArray[Any], ...]:
-        classes, support = episodes.classes[t].tolist(), episodes.support[t].tolist()
-        query = int(episodes.query[t])
-        features = self._features([query, *(photo for row in support for photo in row)])
-        shots = [
-            [(features[photo], self._support_mask(photo, column)) for photo in row]
-            for column, row in zip(classes, support, strict=True)
-        ]
-        truth = np.stack([self._truth(query, column) for column in classes])
-        size = (int(truth.shape[1]), int(truth.shape[2]))
-        soft, presence = self._segment(features[query], shots, size)
-        found = decide(soft)
-        each = overlap(found, truth)
-        shown = (truth == 1).any(0)
-        ground = np.where(shown, 1, np.where((truth == VOID).any(0), VOID, 0))
-        behind = np.where(ground == VOID, VOID, 1 - ground)
-        both = overlap(np.stack([~found.any(0), found.any(0)]), np.stack([behind, ground]))
-        return (*each, both.intersection, both.union, presence, found.sum((1, 2)))
-
-    def _segment(
-        self,
-        query: Features,
-        shots: list[list[tuple[Features, Mask]]],
-        size: tuple[int, int],
-    ) -> tuple[Tensor, NDArray[np.float64]]:
-        """Return soft masks (ways, H, W) at `size`, and presence (ways,)."""
-        together = self.shots_by == "method" or len(shots[0]) == 1
-        groups = shots if together else [[shot] for row in shots for shot in row]
-        states = [self.method.condition(*map(list, zip(*group, strict=True))) for group in groups]
-        answer = self.method.answer(query, states)
-        soft = at_size(answer.masks.float().cpu(), size)
-        presence = answer.presence.double().cpu()
-        if not together:
-            soft = soft.reshape(len(shots), -1, *size)
-            presence = presence.reshape(len(shots), -1)
-            if self.shots_by == "vote":
-                soft, presence = (soft >= CUT).float().mean(1), presence.mean(1)
-            else:
-                soft, presence = soft.amax(1), presence.amax(1)
-        return soft, np.asarray(presence)
-
-    def _features(self, photos: Sequence[int]) -> dict[int, Features]:
-        missing = [photo for photo in dict.fromkeys(photos) if photo not in self._kept]
-        side = (self.view.seen, self.view.seen)
-        new = (
-            self.method.encode([resize(self.dataset.image(photo), side) for photo in missing])
-            if missing
-            else []
-        )
-        found = dict(zip(missing, new, strict=True))
-        for photo in photos:
-            if photo in self._kept:
-                self._kept.move_to_end(photo)
-                found[photo] = self._kept[photo]
-        for photo in missing:
-            self._kept[photo] = found[photo]
-            self._bytes += _nbytes(found[photo])
-        while self._bytes > CACHE_BYTES and self._kept:
-            self._bytes -= _nbytes(self._kept.popitem(last=False)[1])
-        return found
-
-    def _support_mask(self, photo: int, column: int) -> Mask:
-        mask = self.dataset.checked_mask(photo, column)
-        squashed = resized_mask(mask, (self.view.seen, self.view.seen))
-        # an object of a few pixels may fall between the grid's points: then the whole mask is given
-        return squashed if (squashed == 1).any() else mask
-
-    def _truth(self, photo: int, column: int) -> Mask:
-        mask = self.dataset.checked_mask(photo, column)
-        return mask if self.view.size is None else resized_mask(mask, (self.view.size,) * 2)
-
-
-def _nbytes(features: Features) -> int:
-    return sum(part.nbytes for part in features.values())
 
 
 def _empty(answers: Answers, threshold: float) -> NDArray[np.bool_]:

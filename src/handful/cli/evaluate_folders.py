@@ -35,6 +35,7 @@ def fewshot(
     seed: int = 0,
     model: Models = None,
     head: HeadChoice = "auto",
+    strangers: Annotated[int, Parameter(validator=Number(gte=0))] = 0,
     classes_file: Path | None = None,
     role: str | None = None,
     size: Side = None,
@@ -67,6 +68,9 @@ def fewshot(
     head
         What classifies the features. own: as the model itself compares; auto: prototype up to two
         shots and logistic from three, for models whose features have a mean.
+    strangers
+        Further classes of an episode that have no examples: how well they are answered "none of
+        these" is measured too.
     classes_file
         Lines of a class and its role; only the classes of one role are taken.
     role
@@ -85,15 +89,20 @@ def fewshot(
     command = _Command("fewshot", root, seed, classes_file, role, size, weights, backbone_weights)
     options = {"ways": ways, "shots": shots, "queries": queries, "episodes": episodes, "head": head}
     options["seed"] = seed
-    folder = command.folder(ways)
+    if strangers:
+        options["strangers"] = strangers
+    folder = command.folder(ways + strangers)
 
     def measure(matcher: Matcher) -> Result:
-        return fewshot_protocol.measure(matcher, folder, ways, shots, queries, episodes, seed, head)
+        return fewshot_protocol.measure(
+            matcher, folder, ways, shots, queries, episodes, seed, head, strangers
+        )
 
     parts = [f"{ways}way-{shots}shot", "" if head == "auto" else head]
     results = command.run(measure, model, options, parts, device, out, per_episode)
-    rows = [[r.model, r.settings["head"], *_share(r, "accuracy")] for r in results]
+    rows = [[r.model, r.settings["head"], *_share(r, "accuracy"), *_apart(r)] for r in results]
     head_row = ["", "head", "accuracy", "95 % interval"]
+    head_row += ["strangers: AUROC", "right"] if strangers else []
     title = f"{ways}-way {shots}-shot, {episodes:,} episodes, {_size_of(results)}"
     _answer(results, model, json, title, [head_row, *rows])
 
@@ -242,6 +251,14 @@ def _answer(
 def _share(result: Result, metric: str) -> list[str]:
     low, high = result.metrics["interval"]
     return [f"{100 * result.metrics[metric]:.1f} %", f"{100 * low:.1f} to {100 * high:.1f}"]
+
+
+def _apart(result: Result) -> list[str]:
+    found = result.metrics.get("rejection")
+    if found is None:
+        return []
+    share = "" if found["accuracy"] is None else f"{100 * found['accuracy']:.1f} %"
+    return [f"{found['auroc']:.3f}", share]
 
 
 def _size_of(results: list[Result]) -> str:

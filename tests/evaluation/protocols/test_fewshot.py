@@ -99,7 +99,8 @@ def test_perfect_answers_keep_the_interval_in_bounds(mean_colour: Any, tmp_path:
         for i in range(3):
             Image.new("RGB", (4, 4), colour).save(tmp_path / name / f"{i}.png")
     metrics = fewshot.measure(mean_colour(), read_class_folders(tmp_path), 2, 1, 15, 9).metrics
-    assert metrics == {"accuracy": 1.0, "interval": [1.0, 1.0]}
+    assert (metrics["accuracy"], metrics["interval"]) == (1.0, [1.0, 1.0])
+    assert metrics["confusion"] == {"blue": {"blue": 18, "red": 0}, "red": {"blue": 0, "red": 18}}
 
 
 def test_a_model_of_pixels_is_measured_too(photos: Path) -> None:

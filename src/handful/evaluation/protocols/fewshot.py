@@ -8,7 +8,7 @@ the figure, not how it would change with other classes or photos.
 from __future__ import annotations
 
 import time
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from handful.errors import InputError
 from handful.evaluation.folders import EncodedFolder, dataset_name, encode_folder
 from handful.evaluation.results import Result
 from handful.evaluation.scoring import Features, episode_scores
+from handful.evaluation.strangers import MOST, confusion, measure_strangers
 from handful.methods.heads import Head, HeadName, default_head, make_head
 from handful.methods.matcher import Matcher
 from handful.metrics import mean_interval
@@ -46,6 +47,7 @@ def measure(
     episodes: int = 10_000,
     seed: int = 0,
     head: HeadChoice = "auto",
+    strangers: int = 0,
 ) -> Result:
     """Measure a method on episodes drawn from a folder of classes.
 
@@ -66,12 +68,16 @@ def measure(
         What they are drawn from: the same readable files give the same episodes.
     head : {"auto", "own", "prototype", "logistic", "nearest"}
         What classifies the features.
+    strangers : int
+        Further classes of an episode, without examples, whose images are to be rejected.
 
     Returns
     -------
     Result
         With ``metrics``: ``accuracy``, the mean over episodes of the share of right answers, and
-        its 95 % ``interval``; ``n`` is the number of queries answered.
+        its 95 % ``interval``; where every class is in each episode, ``confusion``; where there are
+        strangers, ``rejection`` (:func:`handful.evaluation.strangers.measure_strangers`); ``n``
+        is the number of queries answered.
 
     Raises
     ------
@@ -79,7 +85,8 @@ def measure(
         Too few classes have enough images, or a head that the method's features do not fit.
     """
     start = time.perf_counter()
-    _draw(folder, ways, shots, queries, 1, seed)  # what cannot be drawn need not be encoded
+    # what cannot be drawn need not be encoded
+    _draw(folder, ways + strangers, shots, queries, 1, seed)
     encoded = encode_folder(matcher, folder)
     drawn = _draw(encoded.folder, ways, shots, queries, episodes, seed)
     chosen = _choose(head, matcher, encoded.features, shots)
@@ -90,12 +97,22 @@ def measure(
     )
     share = np.asarray(((predicted == drawn.target) & drawn.known).sum(1) / drawn.known.sum(1))
     low, high = mean_interval(share)
+    metrics: dict[str, Any] = {
+        "accuracy": float(share.mean()),
+        "interval": [max(low, 0.0), min(high, 1.0)],
+    }
+    if ways == len(encoded.folder.classes):
+        metrics["confusion"] = confusion(encoded.folder.labels, drawn, predicted.tolist())
+    if strangers:
+        few = min(episodes, MOST)
+        mixed = _draw(encoded.folder, ways + strangers, shots, queries, few, seed)
+        metrics["rejection"] = measure_strangers(matcher, encoded.features, mixed, ways)
     return Result(
         protocol="fewshot",
         model=matcher.name,
         backbone=matcher.backbone,
         n=int(drawn.known.sum()),
-        metrics={"accuracy": float(share.mean()), "interval": [max(low, 0.0), min(high, 1.0)]},
+        metrics=metrics,
         published=[],
         seconds=time.perf_counter() - start,
         settings={

@@ -7,6 +7,8 @@ import torch
 from torch import nn
 
 from handful.backbones import NetworkEmbedder
+from handful.backbones.handful_base import HandfulBase
+from handful.backbones.photos import photo_embedder_of
 
 
 def test_batches_change_nothing() -> None:
@@ -28,3 +30,11 @@ def test_batches_change_nothing() -> None:
         pixels = image.reshape(-1) / 255 / np.sqrt(1 + 1e-5)
         expected = linear.weight.detach().numpy() @ pixels + linear.bias.detach().numpy()
         np.testing.assert_allclose(row.numpy(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_the_box_that_the_input_shows() -> None:
+    page = np.zeros((40, 60, 3), np.uint8)
+    backbone = HandfulBase()
+    assert photo_embedder_of(backbone, 64).place(page) == (0, 0, 60, 40)
+    assert photo_embedder_of(backbone, 64, fit="crop").place(page) == (10, 0, 40, 40)
+    assert photo_embedder_of(backbone, 64, fit="crop").place(page[:, :20]) == (0, 10, 20, 20)

@@ -6,12 +6,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
+from handful import methods
 from handful.answers import Explanation
 from handful.cli.common import Device, Json, Model, columns, emit, gather
-from handful.explain import Explainer, Weights
+from handful.explain import SIZE, Explainer, Weights
+from handful.methods.matcher import Matcher
 from handful.report.explanation import write_pictures
 
+Side = Annotated[int, Parameter(validator=Number(gte=32))]
 Paths = Annotated[list[Path] | None, Parameter(consume_multiple=True, negative=())]
 
 
@@ -24,7 +28,9 @@ def explain(
     out: Path,
     weights: Weights = "score",
     layer: str | None = None,
+    size: Side = SIZE,
     model: Model = "auto",
+    backbone_weights: Path | None = None,
     device: Device = "auto",
     json: Json = False,
 ) -> None:
@@ -45,9 +51,16 @@ def explain(
         attention as it was published.
     layer
         The map of the network to explain by; the last one where none is given.
+    size
+        The side to which photos are resized, in pixels.
+    backbone_weights
+        A weights file to use for the network that the model stands on.
     """
     positive, negative = gather(like or ()), gather(unlike or ())
-    explainer = Explainer(model, device, weights, layer=layer)
+    chosen: str | Matcher = model
+    if backbone_weights is not None:
+        chosen = methods.load(model, device=device, size=size, backbone_weights=backbone_weights)
+    explainer = Explainer(chosen, device, weights, layer=layer, size=size)
     found = explainer.explain(anchor, positive, negative)
     written = write_pictures(found, out, [anchor, *positive, *negative], anchor.stem)
     emit(found.to_json() | written, json, _text(found, written))

@@ -158,7 +158,8 @@ def test_one_in_one_out(tmp_path: Path) -> None:
         assert recognizer.scores(one).shape == recognizer.predict_proba(one).shape == (3,)
     assert recognizer.predict(str(path)).image == str(path)
     assert expected.image is None
-    assert len(recognizer.predict(np.stack(QUERIES))) == 4
+    stack: Any = np.stack(QUERIES)
+    assert len(recognizer.predict(stack)) == 4
     assert recognizer.predict([]).results == ()
     assert recognizer.scores([]).shape == (0, 3)
 
@@ -277,11 +278,13 @@ def test_a_model_of_the_zoo_is_found_again(tmp_path: Path) -> None:
 def test_scikit_learn_manner() -> None:
     matcher = Colours(SURE)
     recognizer = Recognizer(model=matcher, reject=2.0)
-    assert recognizer.get_params() == {"model": matcher, "reject": 2.0, "device": "auto"}
+    rest = {"device": "auto", "size": None, "backbone_weights": None}
+    assert recognizer.get_params() == {"model": matcher, "reject": 2.0, **rest}
     assert recognizer.set_params(reject=0.25) is recognizer
     assert recognizer.fit(IMAGES, LABELS) is recognizer
     other = clone(Recognizer(model="hausdorff", reject=None, device="cpu").set_params(reject=0.5))
-    assert other.get_params() == {"model": "hausdorff", "reject": 0.5, "device": "cpu"}
+    rest["device"] = "cpu"
+    assert other.get_params() == {"model": "hausdorff", "reject": 0.5, **rest}
     fresh = clone(recognizer)
     assert fresh.reject == 0.25
     with pytest.raises(InputError, match=r"call fit\(images, labels\) first"):
@@ -328,6 +331,26 @@ def test_unreadable_queries_raise_or_are_listed(tmp_path: Path) -> None:
     ((path, why),) = answers.skipped
     assert path == str(bad)
     assert "\n" not in why
+
+
+def test_a_backbone_of_ones_own_is_kept_with_its_size_and_digest(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    from handful.backbones import build
+
+    files = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        files.append(tmp_path / f"{seed}.safetensors")
+        save_file(build("squeezenet1_1").network.state_dict(), files[-1])
+    name, photos = "prototypes:squeezenet1_1", [drawing(8), 255 - drawing(30)]
+    fitted = Recognizer(name, device="cpu", size=64, backbone_weights=files[0])
+    fitted.fit(photos, ["a", "b"]).save(tmp_path / "saved")
+    again = Recognizer.load(tmp_path / "saved", device="cpu", backbone_weights=files[0])
+    assert again.size == 64
+    assert np.array_equal(again.scores(photos), fitted.scores(photos))
+    with pytest.raises(InputError, match="give the same with --backbone-weights"):
+        Recognizer.load(tmp_path / "saved", device="cpu", backbone_weights=files[1])
 
 
 def drawing(column: int) -> np.ndarray:

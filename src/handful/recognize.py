@@ -50,6 +50,10 @@ class Recognizer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         None never rejects; a number lies in [0, 1].
     device : str
         ``"auto"``, ``"cpu"``, ``"cuda"``, ...
+    size : int or None
+        Side to which photos are brought, in pixels; None is the model's own.
+    backbone_weights : path or None
+        A weights file of the network that ``METHOD:BACKBONE`` names; None is the library's own.
 
     Attributes
     ----------
@@ -91,10 +95,14 @@ class Recognizer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         model: str | os.PathLike[str] | Matcher = "auto",
         reject: float | str | None = "auto",
         device: str = "auto",
+        size: int | None = None,
+        backbone_weights: str | os.PathLike[str] | None = None,
     ) -> None:
         self.model = model
         self.reject = reject
         self.device = device
+        self.size = size
+        self.backbone_weights = backbone_weights
 
     def fit(
         self, images: Iterable[Picture] | Support, labels: Iterable[object] | None = None
@@ -278,6 +286,8 @@ class Recognizer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             "reject": self.reject if self.reject in (None, "auto") else self.threshold_,
             "classes": self.classes_.tolist(),
             "images": self.images_,
+            "size": self.size,
+            "backbone_sha256": methods.backbone_digest(self.matcher_),
         }
         if self.groups_ is not None:
             state["groups"] = self.groups_
@@ -292,6 +302,7 @@ class Recognizer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         directory: str | os.PathLike[str],
         model: str | os.PathLike[str] | Matcher | None = None,
         device: str = "auto",
+        backbone_weights: str | os.PathLike[str] | None = None,
     ) -> Recognizer:
         """Read what `save` wrote; `predict` then answers as before, bit for bit.
 
@@ -301,7 +312,7 @@ class Recognizer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             The folder that `save` wrote.
         model : str, path or Matcher, optional
             The method that encoded the support, where it is no entry of the zoo.
-        device : str
+        device, backbone_weights
             As in the constructor.
 
         Raises
@@ -310,8 +321,16 @@ class Recognizer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             No such directory, a damaged one, or a model that has changed since.
         """
         state, tensors = zoo.read_fitted(directory, "recognize")
-        self = cls(model or state["model"], state["reject"], device)
-        support = SupportSet(self._load()[0], tensors["features"], tensors["index"])
+        name = model or state["model"]
+        self = cls(name, state["reject"], device, state.get("size"), backbone_weights)
+        matcher = self._load()[0]
+        known = state.get("backbone_sha256")
+        if known != (found := methods.backbone_digest(matcher)):
+            raise InputError(
+                f"{directory}: was fitted on backbone weights with SHA-256 {known}, not {found};"
+                " give the same with --backbone-weights"
+            )
+        support = SupportSet(matcher, tensors["features"], tensors["index"])
         self.skipped_ = ()
         groups = tuple(state["groups"]) if "groups" in state else None
         classes, images = np.array(state["classes"]), tuple(state["images"])
@@ -344,7 +363,9 @@ class Recognizer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         model, chosen = str(self.model), "as asked"
         if model == "auto" and read is not None:
             model, chosen = choose_model(count, read)
-        return methods.load(model, device=self.device), chosen
+        weights = self.backbone_weights
+        found = methods.load(model, None, self.device, self.size, backbone_weights=weights)
+        return found, chosen
 
     def _fitted(self) -> SupportSet:
         if not hasattr(self, "_support"):

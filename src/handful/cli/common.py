@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from handful.data.manifest import is_manifest, read_manifest
 from handful.data.pictures import Picture
@@ -25,6 +26,15 @@ Device = Annotated[str, Parameter(help="auto, cpu, cuda, ...")]
 Model = Annotated[
     str,
     Parameter(help="A model of `handful models`, or a directory of your own; auto chooses."),
+]
+
+Size = Annotated[
+    int | None,
+    Parameter(validator=Number(gte=1), help="The side to which photos are brought, in pixels."),
+]
+BackboneWeights = Annotated[
+    Path | None,
+    Parameter(help="A weights file of the network that METHOD:BACKBONE names."),
 ]
 
 

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from handful import zoo
 from handful.answers import Label, Labels
-from handful.cli.common import Device, Json, Model, columns, emit, gather_pictures, note
+from handful.cli.common import (
+    BackboneWeights,
+    Device,
+    Json,
+    Model,
+    Size,
+    columns,
+    emit,
+    gather_pictures,
+    note,
+)
 from handful.data.progress import track
 from handful.data.support import Support
 from handful.errors import InputError
@@ -26,6 +36,8 @@ def recognize(
     out: Path | None = None,
     save: Path | None = None,
     model: Model = "auto",
+    size: Size = None,
+    backbone_weights: BackboneWeights = None,
     device: Device = "auto",
     json: Json = False,
 ) -> None:
@@ -49,7 +61,8 @@ def recognize(
     save
         Write the fitted recognizer into this directory, to be given as --model later.
     """
-    recognizer = _recognizer(support, model, device)
+    given = {"device": device, "size": size, "backbone_weights": backbone_weights}
+    recognizer = _recognizer(support, model, given)
     if reject is not None:
         recognizer.set_params(reject=_reject(reject))
     if support is not None:
@@ -72,14 +85,16 @@ def recognize(
         note(f"look at the support: {warning}")
 
 
-def _recognizer(support: Path | None, model: str, device: str) -> Recognizer:
+def _recognizer(support: Path | None, model: str, given: dict[str, Any]) -> Recognizer:
     if zoo.is_fitted(model):
         if support is not None:
             raise InputError(f"{model}: has its own support; leave out --support {support}")
-        return Recognizer.load(model, device=device)
+        if given.pop("size") is not None:
+            raise InputError(f"{model}: has its own size; leave out --size")
+        return Recognizer.load(model, **given)
     if support is None:
         raise InputError("no examples: give --support DIR, or a saved directory as --model")
-    return Recognizer(model=model, device=device)
+    return Recognizer(model=model, **given)
 
 
 def _reject(text: str) -> float | str | None:

@@ -111,6 +111,13 @@ def load(
     return _BUILDERS[entry.method](request)
 
 
+def backbone_digest(matcher: Matcher) -> str | None:
+    """Return the SHA-256 of the weights of the network that a method stands on, if it says so."""
+    network = getattr(getattr(matcher, "embedder", None), "network", None)
+    digest: str | None = getattr(getattr(network, "backbone", None), "digest", None)
+    return digest
+
+
 def _card_of(file: Path, name: str) -> zoo.Card | None:
     """Return the card of a weights file: the one beside it, or that of the name.
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate, normalize
+from torch.nn.functional import adaptive_avg_pool2d, interpolate, normalize
 
 from handful.backbones import FeatureMaps
 from handful.errors import InputError
 from handful.methods.dense_features import encode_maps, presence_of
-from handful.methods.segmenter import VOID, Answer, Features, Image, Mask
+from handful.methods.segmenter import Answer, Features, Image, Mask
 from handful.similarity import cosine
 
 
@@ -171,10 +171,6 @@ class PrototypeSegmentation:
 
 
 def _share(mask: Mask, value: int, size: tuple[int, int]) -> Tensor:
-    """Return which share of each cell of a grid has a value, void left out."""
-    of_value = torch.from_numpy(mask == value)
-    counted = torch.from_numpy(mask != VOID)
-    areas = torch.stack([of_value, counted]).float()[None]
-    has, known = torch.nn.functional.adaptive_avg_pool2d(areas, size)[0]
-    share: Tensor = has * (known > 0)
-    return share
+    """Return which share of each cell of a grid has a value."""
+    of_value = torch.from_numpy(mask == value).float()
+    return adaptive_avg_pool2d(of_value[None], size)[0]

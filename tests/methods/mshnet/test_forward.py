@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from torch.nn.functional import batch_norm, conv2d, cross_entropy, interpolate
 
 from handful.backbones import FeatureMaps
-from handful.methods.mshnet import MSHNet, Output, Similarity, Widths, fused, loss
+from handful.methods.mshnet import MSHNet, Output, Similarity, Widths, fused, inference, loss
 from handful.methods.mshnet.support import SupportState
+from handful.methods.mshnet.winograd import WinogradConvolution
 
 SMALL = Widths(prototype=6, cosine=8, merge=16, fusion=10, output=8)
 SIDES = {8: 9, 16: 5, 32: 3}
@@ -320,8 +321,13 @@ def test_empty_mask_gives_no_cosine_and_a_zero_prototype() -> None:
     assert model(query, state).logits.isfinite().all()
 
 
+@pytest.mark.parametrize("wide", [2, 1000])
 @pytest.mark.parametrize("similarity", get_args(Similarity))
-def test_the_rewrites_for_inference_change_nothing(similarity: Similarity) -> None:
+def test_the_rewrites_for_inference_change_nothing(
+    similarity: Similarity, wide: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With convolutions in Winograd's form where they are that wide, and nowhere."""
+    monkeypatch.setattr(inference, "_WIDE", wide)
     model, masks = model_of(similarity), boxes(4)
     query, support = model.features(photos(7, 8)), model.features(photos(0, 1, 2, 3))
     state = model.support_state(support, masks, dtype=None)
@@ -329,6 +335,8 @@ def test_the_rewrites_for_inference_change_nothing(similarity: Similarity) -> No
     with torch.no_grad():
         truth, found = model(query, state, (33, 47)).logits, fused(model)(query, state, (33, 47))
     torch.testing.assert_close(found.logits, truth, rtol=0, atol=1e-10)
-    assert not any(isinstance(part, nn.BatchNorm2d) for part in fused(model).modules())
+    parts = [type(part) for part in fused(model).modules()]
+    assert nn.BatchNorm2d not in parts
+    assert (WinogradConvolution in parts) == (wide == 2)
     for name, value in model.learned().items():
         assert torch.equal(value, before[name])

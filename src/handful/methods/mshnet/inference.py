@@ -5,6 +5,7 @@
   the 3x3 one sees the padding, so that part is a map.
 - A 3x3 convolution of an enlarged map takes its products on the small map, and enlarges the
   results: interpolation mixes places, the weights mix channels, and the two commute.
+- The remaining wide 3x3 convolutions take Winograd's form.
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from handful.backbones.folding import fold_batch_norms
 from handful.methods.mshnet.blocks import Classifier, ConvNormRelu, Fusion, Head, Kind
 from handful.methods.mshnet.network import MSHNet
+from handful.methods.mshnet.winograd import WinogradConvolution
+
+# channels from which on Winograd's form is the faster one: benchmarks/mshnet_stages.py
+_WIDE = 128
 
 
 def fused(model: MSHNet) -> MSHNet:
@@ -84,14 +89,14 @@ class FusedFusion(nn.Module):
         coarse, fine = cast("nn.Conv2d", fusion.coarse), fusion.fine
         to_coarse, to_fine = join.weight.chunk(2, 1)
         self.enlarge = EnlargedConvolution(_compose(to_coarse, coarse))
-        self.fine = nn.Buffer(_compose(to_fine, fine).contiguous())
+        self.fine = _convolution(_compose(to_fine, fine))
         self.border = Border(_taps(to_coarse, coarse) + _taps(to_fine, fine), join.bias)
         self.refine = fusion.refine
 
     def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:
         """Map (P, a, h, w) and (P, b, H, W) to (P, width, H, W)."""
         size = (fine.shape[2], fine.shape[3])
-        x = conv2d(fine, self.fine, padding=1).add_(self.enlarge(coarse, size))
+        x = self.fine(fine).add_(self.enlarge(coarse, size))
         refined: Tensor = self.refine(x.add_(self.border(size)).relu_())
         return refined
 
@@ -105,15 +110,15 @@ class FusedRefinedFusion(nn.Module):
         to_coarse, to_fine = join.weight.chunk(2, 1)
         self.enlarge = EnlargedConvolution(coarse.weight)
         self.bias = nn.Buffer(_bias(coarse)[:, None, None].clone())
-        self.join = nn.Buffer(torch.cat([to_coarse, _compose(to_fine, fusion.fine)], 1))
+        self.join = _convolution(torch.cat([to_coarse, _compose(to_fine, fusion.fine)], 1))
         self.border = Border(_taps(to_fine, fusion.fine), join.bias)
         self.refine = fusion.refine
 
     def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:
         """Map (P, a, h, w) and (P, b, H, W) to (P, width, H, W)."""
         size = (fine.shape[2], fine.shape[3])
-        coarse = self.enlarge(coarse, size).add_(self.bias).relu_()
-        x = conv2d(torch.cat([coarse, fine], 1), self.join, padding=1)
+        x = torch.cat([self.enlarge(coarse, size).add_(self.bias).relu_(), fine], 1)
+        x = self.join(x)
         refined: Tensor = self.refine(x.add_(self.border(size)).relu_())
         return refined
 
@@ -191,6 +196,16 @@ class Border(nn.Module):
         return conv2d(self.taps.new_ones(1, 1, *size), self.taps, self.bias, padding=1)
 
 
+def _convolution(weight: Tensor, bias: Tensor | None = None) -> nn.Module:
+    """Return a 3x3 convolution with padding 1 in the form that is the faster one."""
+    outputs, inputs = weight.shape[:2]
+    if min(outputs, inputs) >= _WIDE:
+        return WinogradConvolution(weight, bias)
+    plain = nn.Conv2d(inputs, outputs, 3, padding=1, bias=bias is not None).to(weight)
+    plain.load_state_dict({"weight": weight} if bias is None else {"weight": weight, "bias": bias})
+    return plain.requires_grad_(False)
+
+
 def _shifted(small: int, large: int, like: Tensor) -> Tensor:
     """Return the interpolation of one axis seen by the three taps, (3, small, large)."""
     eye = torch.eye(small, dtype=like.dtype, device=like.device)[:, None]
@@ -227,6 +242,9 @@ def _fold(module: nn.Module) -> None:
     """Fold the batch norms of all blocks inside."""
     for name, child in module.named_children():
         if isinstance(child, ConvNormRelu):
-            setattr(module, name, nn.Sequential(_folded(child), nn.ReLU(inplace=True)))
+            plain = _folded(child)
+            square = plain.kernel_size == (3, 3) and plain.dilation == (1, 1)
+            quick = _convolution(plain.weight, plain.bias) if square else plain
+            setattr(module, name, nn.Sequential(quick, nn.ReLU(inplace=True)))
         else:
             _fold(child)

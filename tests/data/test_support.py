@@ -313,6 +313,18 @@ def test_a_manifest_that_is_no_support(tmp_path: Path, lines: list[str], says: s
     assert "\n" not in str(caught.value)
 
 
+def test_a_large_photo_is_decoded_as_coarsely_as_a_query(tmp_path: Path) -> None:
+    path = tmp_path / "large.jpg"
+    large = np.repeat(np.repeat(picture(0, 60, 80), 20, 0), 20, 1)
+    Image.fromarray(large).save(path, quality=95)
+    support = Support.from_arrays([path, picture(1)], ["a", "b"])
+    np.testing.assert_array_equal(support.read(0), read(path))
+    coarse = support.read(0, at_least=100)
+    assert coarse.shape == (150, 200, 3)
+    np.testing.assert_array_equal(coarse, read(path, at_least=100))
+    np.testing.assert_array_equal(support.read(1, at_least=100), picture(1))
+
+
 def test_one_object_under_two_labels_and_two_objects_of_one_photo(tmp_path: Path) -> None:
     path = save(tmp_path / "a.png", picture(0, 40, 60))
     one, other = Cutout(path, (0, 0, 20, 20)), Cutout(path, (30, 0, 20, 20))

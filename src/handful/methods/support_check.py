@@ -62,13 +62,15 @@ def check_support(
     if accuracy < SupportCheck.TRUSTED:
         return SupportCheck(accuracy, len(tested), ())
 
+    # from here on only those named wrongly are looked at: a large support has few of them
+    raw, own, astray = raw[wrong], own[wrong], tested[wrong]
     trusted = torch.ones(len(support.index), dtype=torch.bool)
     suspects: list[Suspect] = []
     while len(suspects) < MOST:
-        row = _worst(support, raw, own, threshold, wrong & trusted[tested])
+        row = _worst(support, raw, own, threshold, trusted[astray])
         if row is None:
             break
-        example, found = int(tested[row]), int(raw[row].argmax())
+        example, found = int(astray[row]), int(raw[row].argmax())
         scores = as_score(support.matcher, raw[row])
         suspects.append(
             Suspect(
@@ -82,8 +84,8 @@ def check_support(
         )
         trusted[example] = False
         members = torch.nonzero(trusted & (support.index == own[row])).flatten()
-        raw[:, own[row]] = support.against(support.features[tested], members)
-        _leave_out(support, raw, tested, members, int(own[row]), group)
+        raw[:, own[row]] = support.against(support.features[astray], members)
+        _leave_out(support, raw, astray, members, int(own[row]), group)
     return SupportCheck(accuracy, len(tested), tuple(suspects))
 
 
@@ -112,7 +114,7 @@ def _leave_out(
     support: SupportSet, raw: Tensor, tested: Tensor, members: Tensor, way: int, group: Tensor
 ) -> None:
     """Score what shares a group with members of a class against its other members, in `raw`."""
-    for number in sorted(set(group[members].tolist())):
+    for number in sorted(set(group[members].tolist()) & set(group[tested].tolist())):
         rows = torch.nonzero(group[tested] == number).flatten()
         others = members[group[members] != number]
         raw[rows, way] = support.against(support.features[tested[rows]], others)

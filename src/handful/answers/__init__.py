@@ -5,6 +5,14 @@ An answer holds plain Python values and arrays only, so it outlives the model th
 
 from handful.answers.explanation import AttentionMap, Evidence, Explanation
 from handful.answers.labels import Label, Labels, SupportCheck, Suspect, Verification
+from handful.answers.matches import Match, Matches, SearchKind, Synced
+from handful.answers.segmentation import (
+    MaskCheck,
+    MaskSuspect,
+    Region,
+    Segmentation,
+    Segmentations,
+)
 
 __all__ = [
     "AttentionMap",
@@ -12,7 +20,16 @@ __all__ = [
     "Explanation",
     "Label",
     "Labels",
+    "Match",
+    "Matches",
+    "SearchKind",
+    "MaskCheck",
+    "MaskSuspect",
+    "Region",
+    "Segmentation",
+    "Segmentations",
     "SupportCheck",
     "Suspect",
+    "Synced",
     "Verification",
 ]

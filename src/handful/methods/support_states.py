@@ -1,0 +1,59 @@
+"""What methods of segmentation keep of a class, as flat tensors and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from handful.errors import InputError
+from handful.methods.mshnet.support import SupportState
+from handful.methods.prototype_segmentation import PrototypePair
+
+_KINDS = {kind.__name__: kind for kind in (PrototypePair, SupportState)}
+
+
+def pack_states(states: Sequence[Any]) -> tuple[str, dict[str, Tensor]]:
+    """Return the kind of the states and all of their tensors.
+
+    Raises
+    ------
+    InputError
+        A method whose states cannot be kept.
+
+    Examples
+    --------
+    >>> import torch
+    >>> pair = PrototypePair({"a": torch.ones(1)}, {"a": torch.zeros(1)})
+    >>> kind, tensors = pack_states([pair])
+    >>> kind, sorted(tensors)
+    ('PrototypePair', ['0/background/a', '0/foreground/a'])
+    """
+    kind = type(states[0]).__name__
+    if kind not in _KINDS:
+        raise InputError("this method keeps nothing that could be saved; fit it again instead")
+    return kind, {
+        f"{place}/{name}": tensor
+        for place, state in enumerate(states)
+        for name, tensor in state.tensors().items()
+    }
+
+
+def unpack_states(kind: str, tensors: Mapping[str, Tensor], count: int) -> list[Any]:
+    """Return the states that `pack_states` packed.
+
+    Raises
+    ------
+    InputError
+        Of a kind that is not known, or not `count` of them.
+    """
+    parts: list[dict[str, Tensor]] = [{} for _ in range(count)]
+    for key, tensor in tensors.items():
+        place, _, name = key.partition("/")
+        if not place.isdecimal() or int(place) >= count:
+            raise InputError(f"{key}: belongs to no class; fit again")
+        parts[int(place)][name] = tensor
+    if kind not in _KINDS or not all(parts):
+        raise InputError(f"a state of kind {kind!r} with gaps, or of another version; fit again")
+    return [_KINDS[kind].from_tensors(part) for part in parts]

@@ -1,0 +1,383 @@
+"""Segment: where in a picture is what a handful of examples with masks show, if it is there.
+
+The verb knows people's pictures; how a class is found from its examples is a method's business
+(`handful.methods.segmenter`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal, overload
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+
+from handful import zoo
+from handful.answers import Region, Segmentation, Segmentations
+from handful.data.pictures import decode_ahead, is_one, many, name
+from handful.data.segmentation_set import SegmentationSet
+from handful.errors import InputError
+from handful.files import sha256
+from handful.images import ImageLike
+from handful.methods import segmenters
+from handful.methods.mask_check import Shot, check_masks
+from handful.methods.mask_support import Example, MaskLike, gather_examples
+from handful.methods.refining import Refine, refine_masks
+from handful.methods.segmenter import Image, SegmentationMethod
+from handful.methods.separating import SPECK, separate
+from handful.methods.support_states import pack_states, unpack_states
+from handful.methods.zoom import (
+    Zoom,
+    choose_zoom,
+    decide_at,
+    encode_tiles,
+    learning_tiles,
+    soft_masks,
+)
+
+DEFAULT = "prototypes:handful-base"
+"""The model of ``auto``: nothing is trained, and the network comes with the package."""
+
+# what one picture may need at a time: the next is decoded meanwhile
+_AHEAD = 1
+
+
+class Segmenter(BaseEstimator):  # type: ignore[misc]
+    """Find the pixels of each class in a picture, given one or a few examples with masks.
+
+    Parameters
+    ----------
+    model : str, path or SegmentationMethod
+        ``"auto"`` (`DEFAULT`), a name of `handful.methods.segmenters`, or a method object.
+    device : str
+        ``"auto"``, ``"cpu"``, ``"cuda"``, ...
+    reject : "auto", None or float
+        A class whose score is below this is answered as absent. ``"auto"`` is the model's
+        threshold; None never answers so unless no pixel is found; a number lies in [0, 1].
+    refine : "edges", "grabcut" or None
+        How masks are drawn to the edges of the picture, see `handful.methods.refining`.
+    split : bool
+        Whether objects that touch are counted one by one, see `handful.methods.separating`.
+    min_area : "auto" or float
+        Parts of fewer pixels are left out. ``"auto"``: a tenth of a typical object, which is the
+        median of the connected parts of the examples' masks.
+    weights, backbone_weights : path-like, optional
+        Weights files of the model and of the network that it stands on.
+
+    Attributes
+    ----------
+    classes_ : ndarray of str
+        The labels, in the order of every answer.
+    method_ : SegmentationMethod
+        The method in use.
+    chosen_ : str
+        Why this method is in use.
+    zoom_ : Zoom
+        At which size pictures are seen; the examples' objects decide.
+    images_ : tuple of (str or None)
+        The paths of the examples, where they have one.
+    skipped_ : tuple of (str, str)
+        Files of the support that were left out, each with the reason.
+    check_ : MaskCheck or None
+        The support with each example left out once; None where no class can spare one.
+
+    Notes
+    -----
+    An image is a path, a PIL image or an array (H, W, 3) uint8; a mask is one of (H, W) in which
+    any value but 0 is the object. One image in gives one answer; a list in gives a list. The
+    support is encoded once, in `fit`. A query is encoded once for all classes; masks have its own
+    size.
+
+    Examples
+    --------
+    >>> photo = np.full((96, 96, 3), 60, np.uint8)
+    >>> photo[32:64, 16:48] = (250, 180, 0)
+    >>> mask = photo[..., 0] > 60
+    >>> found = Segmenter().fit(photo, mask).predict(photo[:, ::-1])
+    >>> found["object"].mask.shape, bool(found["object"].mask[48, 64])
+    ((96, 96), True)
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | SegmentationMethod = "auto",
+        device: str = "auto",
+        reject: float | str | None = "auto",
+        refine: Refine | None = "edges",
+        split: bool = False,
+        min_area: float | Literal["auto"] = "auto",
+        weights: str | os.PathLike[str] | None = None,
+        backbone_weights: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self.model = model
+        self.device = device
+        self.reject = reject
+        self.refine = refine
+        self.split = split
+        self.min_area = min_area
+        self.weights = weights
+        self.backbone_weights = backbone_weights
+
+    def fit(
+        self,
+        images: Iterable[ImageLike] | ImageLike | SegmentationSet,
+        masks: Iterable[MaskLike] | MaskLike | None = None,
+        labels: Iterable[object] | object | None = None,
+    ) -> Segmenter:
+        """Learn the classes from one or more examples of each.
+
+        Parameters
+        ----------
+        images : images, or SegmentationSet
+            The examples; a set brings its masks and labels. A picture may be given several times,
+            with masks of several labels.
+        masks : masks
+            One for each image; or for each a mapping of labels to masks.
+        labels : iterable of str, optional
+            The class of each mask; ``object`` where not given.
+
+        Returns
+        -------
+        Segmenter
+            Itself.
+
+        Raises
+        ------
+        InputError
+            An unreadable image, a mask of another size, an empty mask or one without
+            surroundings, lengths that differ, or a wrong option.
+        """
+        classes, examples = gather_examples(images, masks, labels)
+        method, chosen = self._load()
+        _limit(method, self.reject)
+        zoom = choose_zoom(
+            [e.masks[label] for e in examples if label in e.masks] for label in classes
+        )
+        shots: dict[str, list[Shot]] = {label: [] for label in classes}
+        for place, example in enumerate(examples):
+            for label, shot in _shots(method, place, example, zoom):
+                if label in shots:
+                    shots[label].append(shot)
+        states = [
+            method.condition(
+                [features for shot in of_class for features in shot.features],
+                [mask for shot in of_class for mask in shot.masks],
+            )
+            for of_class in shots.values()
+        ]
+        self.check_ = check_masks(method, shots)
+        self.skipped_ = images.skipped if isinstance(images, SegmentationSet) else ()
+        self.images_ = tuple(example.image for example in examples)
+        return self._know(method, np.array(classes), states, zoom, chosen)
+
+    @overload  # a str is an iterable of str too; the first form wins
+    def predict(  # type: ignore[overload-overlap]
+        self, images: ImageLike, on_error: Literal["raise", "skip"] = ...
+    ) -> Segmentation: ...
+
+    @overload
+    def predict(
+        self, images: Iterable[ImageLike], on_error: Literal["raise", "skip"] = ...
+    ) -> Segmentations: ...
+
+    def predict(
+        self,
+        images: ImageLike | Iterable[ImageLike],
+        on_error: Literal["raise", "skip"] = "raise",
+    ) -> Segmentation | Segmentations:
+        """Find the classes in each image.
+
+        Parameters
+        ----------
+        images : image or iterable of images
+            What to segment.
+        on_error : "raise" or "skip"
+            What to do about an image that cannot be read: raise, or list it in
+            ``Segmentations.skipped`` and answer the rest.
+
+        Returns
+        -------
+        Segmentation or Segmentations
+            One answer for one image; for several, the answers in their order.
+
+        Raises
+        ------
+        InputError
+            Not fitted, or an unreadable image.
+        """
+        limit = self.threshold_
+        skipped: list[tuple[str, str]] | None = [] if on_error == "skip" else None
+        answers = [
+            self._segment(name(picture), image)
+            for batch in decode_ahead(many(images), skipped, _AHEAD)
+            for picture, image in zip(batch.pictures, batch.images, strict=True)
+        ]
+        if is_one(images):
+            return answers[0]
+        return Segmentations(
+            tuple(answers),
+            model=self.method_.name,
+            backbone=self.method_.backbone,
+            threshold=limit,
+            chosen=self.chosen_,
+            skipped=tuple(skipped or ()),
+            warnings=self.check_.warnings if self.check_ else (),
+        )
+
+    @property
+    def threshold_(self) -> float | None:
+        """The score below which a class is answered as absent; None: never."""
+        if not hasattr(self, "states_"):
+            raise InputError("this Segmenter knows no classes yet: call fit(images, masks) first")
+        return _limit(self.method_, self.reject)
+
+    def save(self, directory: str | os.PathLike[str]) -> None:
+        """Write the fitted state, without the pictures and without the model's weights.
+
+        Parameters
+        ----------
+        directory : path-like
+            A folder, created where missing; `load` and ``handful segment --model`` read it.
+
+        Raises
+        ------
+        InputError
+            Not fitted, or a method that keeps nothing.
+        """
+        limit = self.threshold_
+        kind, tensors = pack_states(self.states_)
+        state: dict[str, Any] = {
+            "method": self.method_.name,
+            "kind": kind,
+            "classes": self.classes_.tolist(),
+            "images": self.images_,
+            "zoom": {"factor": self.zoom_.factor, "typical": self.zoom_.typical},
+            "reject": self.reject if self.reject in (None, "auto") else limit,
+            "refine": self.refine,
+            "split": self.split,
+            "min_area": self.min_area,
+        }
+        for option in ("weights", "backbone_weights"):
+            path = getattr(self, option)
+            if path is not None:
+                state[option] = {"path": str(Path(path).resolve()), "sha256": sha256(path)}
+        zoo.write_fitted(directory, "segment", self.method_.backbone, state, tensors)
+
+    @classmethod
+    def load(
+        cls,
+        directory: str | os.PathLike[str],
+        model: str | os.PathLike[str] | SegmentationMethod | None = None,
+        device: str = "auto",
+    ) -> Segmenter:
+        """Read what `save` wrote; `predict` then answers as before, bit for bit.
+
+        Parameters
+        ----------
+        directory : path-like
+            The folder that `save` wrote.
+        model : str or SegmentationMethod, optional
+            The method that the support was learned by, where its name alone does not give it.
+        device : str
+            As in the constructor.
+
+        Raises
+        ------
+        InputError
+            No such directory, a damaged one, or weights that are gone or have changed since.
+        """
+        state, tensors = zoo.read_fitted(directory, "segment")
+        self = cls(
+            model or state["method"],
+            device,
+            state["reject"],
+            state["refine"],
+            state["split"],
+            state["min_area"],
+            _weights(state.get("weights"), directory),
+            _weights(state.get("backbone_weights"), directory),
+        )
+        states = unpack_states(state["kind"], tensors, len(state["classes"]))
+        self.check_, self.skipped_, self.images_ = None, (), tuple(state["images"])
+        classes, zoom = np.array(state["classes"]), Zoom(**state["zoom"])
+        return self._know(self._load()[0], classes, states, zoom, f"saved in {directory}")
+
+    def _know(
+        self,
+        method: SegmentationMethod,
+        classes: NDArray[np.str_],
+        states: list[Any],
+        zoom: Zoom,
+        chosen: str,
+    ) -> Segmenter:
+        self.method_, self.classes_, self.states_ = method, classes, states
+        self.zoom_, self.chosen_ = zoom, chosen
+        return self
+
+    def _load(self) -> tuple[SegmentationMethod, str]:
+        """Return the method and why."""
+        if not isinstance(self.model, str | os.PathLike):
+            return self.model, "as given"
+        asked = str(self.model)
+        chosen = "as asked"
+        if asked == "auto":
+            asked, chosen = DEFAULT, "auto: examples with masks"
+        return segmenters.load(asked, self.weights, self.device, self.backbone_weights), chosen
+
+    def _segment(self, path: str | None, image: Image) -> Segmentation:
+        height, width = image.shape[:2]
+        soft, presence = soft_masks(self.method_, image, self.states_, self.zoom_)
+        limit = self.threshold_
+        # an absent class takes no pixel from another
+        there = np.flatnonzero(presence.numpy() >= (0.0 if limit is None else limit)).tolist()
+        masks: dict[int, NDArray[np.bool_]] = {}
+        if there:
+            kept = soft[there]
+            if self.refine is not None:
+                kept = refine_masks(kept, image, self.refine)
+            masks = dict(zip(there, decide_at(kept, (height, width)), strict=True))
+        typical = self.zoom_.typical_area((height, width))
+        least = SPECK * typical if self.min_area == "auto" else float(self.min_area)
+        regions = []
+        for place, label in enumerate(self.classes_.tolist()):
+            instances = None
+            if place in masks:
+                instances = separate(masks[place], least, typical if self.split else None)
+            found = instances if instances is not None and instances.any() else None
+            regions.append(Region(label, float(presence[place]), found))
+        return Segmentation(path, (height, width), tuple(regions))
+
+
+def _shots(
+    method: SegmentationMethod, place: int, example: Example, zoom: Zoom
+) -> list[tuple[str, Shot]]:
+    """Encode an example once, for every class that it is an example of."""
+    image = example.read()
+    tiles = learning_tiles(zoom.tiles((image.shape[0], image.shape[1])), [*example.masks.values()])
+    features = encode_tiles(method, image, tiles)
+    return [
+        (label, Shot(place, example.image, features, [tile.cut(mask) for tile in tiles]))
+        for label, mask in example.masks.items()
+    ]
+
+
+def _limit(method: SegmentationMethod, reject: float | str | None) -> float | None:
+    if reject is None:
+        return None
+    if reject == "auto":
+        return method.threshold
+    if isinstance(reject, str) or not 0 <= reject <= 1:
+        raise InputError(f"reject={reject!r}: give 'auto', None or a number from 0 to 1")
+    return float(reject)
+
+
+def _weights(saved: dict[str, str] | None, directory: str | os.PathLike[str]) -> str | None:
+    if saved is None:
+        return None
+    path = saved["path"]
+    if not Path(path).is_file() or sha256(path) != saved["sha256"]:
+        raise InputError(f"{directory}: {path} is gone or has changed since; fit again")
+    return path

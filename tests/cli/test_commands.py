@@ -213,6 +213,15 @@ def test_models(capsys: pytest.CaptureFixture[str]) -> None:
     assert "no model 'nope'" in refuse(capsys, "models", "nope")
 
 
+def test_answers_are_explained(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    query = ["recognize", "--support", SUPPORT, "--query", *QUERIES[:2]]
+    answer = ask(capsys, *query, "--explain", str(tmp_path / "why"))
+    for found in answer["results"]:
+        assert Path(found["explanation"]).parent == tmp_path / "why"
+        assert Path(found["explanation"]).read_bytes().startswith(b"\x89PNG")
+    assert len({found["explanation"] for found in answer["results"]}) == 2
+
+
 def test_demo(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     answer = ask(capsys, "demo", "--out", str(tmp_path / "demo"), *NEAREST)
     assert set(answer) == {"report", "seconds", "recognize"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,6 +22,7 @@ from handful.cli.common import (
     gather_pictures,
     note,
 )
+from handful.data.pictures import Cutout
 from handful.data.progress import track
 from handful.data.support import Support
 from handful.errors import InputError
@@ -35,6 +37,7 @@ def recognize(
     group_new: Annotated[bool, Parameter(negative=())] = False,
     out: Path | None = None,
     save: Path | None = None,
+    explain: Path | None = None,
     model: Model = "auto",
     size: Size = None,
     backbone_weights: BackboneWeights = None,
@@ -60,6 +63,8 @@ def recognize(
         Write the answers into this CSV file too.
     save
         Write the fitted recognizer into this directory, to be given as --model later.
+    explain
+        Write into this folder, for every query, where it shows what speaks for its answer.
     """
     given = {"device": device, "size": size, "backbone_weights": backbone_weights}
     recognizer = _recognizer(support, model, given)
@@ -78,11 +83,32 @@ def recognize(
     answers = replace(answers, skipped=(*recognizer.skipped_, *unread))
     if out is not None:
         answers.to_csv(out)
-    emit(answers.to_json(), json, _text(answers))
+    value = answers.to_json()
+    if explain is not None:
+        for found, path in zip(
+            value["results"], _explain(recognizer, answers, explain), strict=True
+        ):
+            found["explanation"] = path
+    emit(value, json, _text(answers))
     for skipped in answers.skipped:
         note(f"skipped: {_line(*skipped)}")
     for warning in answers.warnings:
         note(f"look at the support: {warning}")
+
+
+def _explain(recognizer: Recognizer, answers: Labels, folder: Path) -> Iterator[str]:
+    """Explain every answer; yield the pictures that show it."""
+    from handful.explain import Explainer
+    from handful.report.explanation import write_pictures
+
+    explainer = Explainer(recognizer.matcher_)
+    digits = len(str(len(answers)))
+    for number, answer in enumerate(track(answers, "Explaining", len(answers)), 1):
+        assert answer.image is not None
+        picture = Cutout(answer.image, answer.box) if answer.box else answer.image
+        found = explainer.explain_label(recognizer, picture)
+        stem = f"{number:0{digits}}-{Path(answer.image).stem}"
+        yield str(write_pictures(found, folder, [picture], stem)["overlay"])
 
 
 def _recognizer(support: Path | None, model: str, given: dict[str, Any]) -> Recognizer:

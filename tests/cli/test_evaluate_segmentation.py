@@ -88,6 +88,22 @@ def test_files_written_and_episodes_replayed(
     assert both / either == pytest.approx(first["metrics"]["per_class"]["horse"])
 
 
+def test_several_models_answer_as_a_list_with_paired_differences(
+    voc_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["--dataset", "voc", "--root", str(voc_root), "--split", "animals", "--size", "64"]
+    found = run(capsys, *argv, "--episodes", "4", "--model", "all", "centre")
+    assert [r["model"] for r in found] == ["prototypes:handful-base", "centre", "whole"]
+    first, second = found[0]["metrics"], found[1]["metrics"]
+    gain = first["differences"][0]
+    assert gain["against"] == "centre"
+    assert gain["miou"] == pytest.approx(first["miou"] - second["miou"])
+    for option in (["--weights", "w.safetensors"], ["--out", str(tmp_path / "r.json")]):
+        more = [*argv, "--model", "all", *option]
+        assert main(["evaluate", "segmentation", *more]) == 2
+        assert option[1] in capsys.readouterr().err
+
+
 def test_pascal5i_stands_beside_the_published_rows(
     voc_root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -26,6 +26,9 @@ Words = Annotated[list[str] | None, Parameter(consume_multiple=True, negative=()
 DEFAULT = "prototypes:handful-base"
 """The model where none is given."""
 
+EVERY = (DEFAULT, "centre", "whole")
+"""The models that need no file: what ``all`` stands for."""
+
 
 def segmentation(
     *,
@@ -89,7 +92,8 @@ def segmentation(
         Whether photos that show a class by a few pixels are used for it; as the set's paper does
         where not given.
     model
-        One or more models; the first is compared with the others on the same episodes.
+        One or more models, or all (of those that need no file); the first is compared with the
+        others on the same episodes.
     weights
         A weights file to use for the model.
     backbone_weights
@@ -101,11 +105,7 @@ def segmentation(
     out
         Write the result, with how it came about, into this .json file or into this folder.
     """
-    names = model or [DEFAULT]
-    if len(names) > 1 and weights is not None:
-        raise InputError(f"{weights}: weights belong to one model; give one --model with --weights")
-    if len(names) > 1 and out is not None and out.suffix == ".json":
-        raise InputError(f"{out}: several models need a folder; give --out DIR")
+    names = _names(model or [DEFAULT], weights, out)
     view = _view(size, seen)
     # before the photos: what is misspelt is found at once
     methods = [segmenters.load(name, weights, device, backbone_weights) for name in names]
@@ -117,17 +117,16 @@ def segmentation(
     drawn = _episodes(task, episodes, ways, shots, seed, episodes_file)
     comparable = task.fold is not None and drawn.ways == 1
     rows = segmentation_rows(dataset, drawn.shots, task.fold) if comparable else []
-    results = []
-    for method in methods:
-        result = protocol.measure(
-            method, task.photos, drawn, view, shots_by, absent, seed, published=rows
-        )
+    results = [
+        protocol.measure(method, task.photos, drawn, view, shots_by, absent, seed, rows)
+        for method in methods
+    ]
+    for result in results:
         result.settings["dataset"] = dataset
         result.settings.update(_given(split=split, fold=task.fold, exclude=exclude))
-        results.append(result)
-    for other in results[1:]:
-        against = results[0].metrics.setdefault("differences", [])
-        against.append(protocol.difference(results[0], other, seed))
+    if len(results) > 1:
+        gains = [protocol.difference(results[0], other, seed) for other in results[1:]]
+        results[0].metrics["differences"] = gains
     if out is not None:
         options = _given(
             dataset=dataset,
@@ -166,6 +165,16 @@ class _Writing:
     seed: int
     device: str
     weights: Path | None
+
+
+def _names(asked: Sequence[str], weights: Path | None, out: Path | None) -> list[str]:
+    """Resolve ``all``, and check the choice."""
+    names = [name for word in asked for name in (EVERY if word == "all" else [word])]
+    if len(names) > 1 and weights is not None:
+        raise InputError(f"{weights}: weights belong to one model; give one --model with --weights")
+    if len(names) > 1 and out is not None and out.suffix == ".json":
+        raise InputError(f"{out}: several models need a folder; give --out DIR")
+    return list(dict.fromkeys(names))
 
 
 def _view(size: str, seen: int | None) -> View:

@@ -7,8 +7,7 @@ map is a matter of `handful.methods.similarity_attention`.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from typing import Literal, Protocol, get_args
 
 import numpy as np
@@ -21,28 +20,27 @@ from torch.nn.functional import normalize
 from handful import methods
 from handful.answers import AttentionMap, Evidence, Explanation
 from handful.answers.explanation import Role
-from handful.backbones.cut import Cut, cut
+from handful.backbones.cut import cut
 from handful.backbones.embedder import NetworkEmbedder
 from handful.data.pictures import Picture, batches, many, name
 from handful.errors import InputError
 from handful.methods import erasing
 from handful.methods.choice import choose_model
 from handful.methods.matcher import Matcher
-from handful.methods.scores import as_score, calibrated
-from handful.methods.similarity_attention import (
-    Pooling,
-    direction,
-    tuple_weights,
-    weighted,
+from handful.methods.scored import (
+    Score,
+    View,
+    class_score,
+    gradient_of,
+    margin,
+    margin_shares,
+    share,
 )
+from handful.methods.scores import as_score, calibrated
+from handful.methods.similarity_attention import Pooling, direction, tuple_weights
 from handful.methods.support_set import SupportSet
 
 Weights = Literal["score", "difference"]
-
-Score = Callable[[Tensor], Tensor]
-"""What is explained: vectors (N, D) of a network, of any length, to scores (N,); it has to be
-differentiable. Whoever has such a function of an image's vector can ask why it is what it is."""
-
 
 SIZE = 224
 """Side to which photos are brought where nobody says otherwise, in pixels."""
@@ -158,8 +156,8 @@ class Explainer(BaseEstimator):  # type: ignore[misc]
             joined = tuple_weights(features[0], list(features[1:first]), list(features[first:]))
             gradient = direction(vectors, joined)
         else:
-            gradient = _gradient(lambda found: _margin(view.matcher, found, len(like)), vectors)
-            gradient = gradient + _shares(view.matcher, vectors, len(like))
+            gradient = gradient_of(lambda found: margin(view.matcher, found, len(like)), vectors)
+            gradient = gradient + margin_shares(view.matcher, vectors, len(like))
         pairs = view.matcher.compare(vectors[:1], vectors[1:])[0]
         others, sign, what = (
             (vectors[1 : 1 + len(like)], 1, "similarity to the positives")
@@ -221,10 +219,10 @@ class Explainer(BaseEstimator):  # type: ignore[misc]
         view = self._with(support.matcher)._look([query])
         vectors = view.vectors.detach()
         best = int(support.raw(vectors.cpu())[0].argmax())
-        score, of = _class_score(support, best, vectors), f"similarity to {classes[best]!r}"
+        score, of = class_score(support, best, vectors), f"similarity to {classes[best]!r}"
         if against is None:
             return self._explain_score(view, query, score, of)
-        rival = _class_score(support, classes.index(against), vectors)
+        rival = class_score(support, classes.index(against), vectors)
         of = f"{of} less that to {against!r}"
         return self._explain_score(view, query, lambda v: score(v) - rival(v), of)
 
@@ -255,17 +253,17 @@ class Explainer(BaseEstimator):  # type: ignore[misc]
     def _with(self, matcher: Matcher) -> Explainer:
         return Explainer(matcher, self.device, self.weights, self.pooling, self.layer, self.size)
 
-    def _explain_score(self, view: _View, picture: Picture, score: Score, of: str) -> Explanation:
+    def _explain_score(self, view: View, picture: Picture, score: Score, of: str) -> Explanation:
         vectors = view.vectors.detach()
-        gradient = _gradient(lambda found: score(found).sum(), vectors)
+        gradient = gradient_of(lambda found: score(found).sum(), vectors)
         with torch.no_grad():
             value, doubled = score(vectors), score(2 * vectors)
         similarity: dict[str, object] = {of: float(value)}
         if torch.allclose(value, doubled, rtol=1e-4):
-            gradient = gradient + _share(value, vectors)
+            gradient = gradient + share(value, vectors)
         return self._answer(view, [picture], ["anchor"], gradient, score, of, similarity)
 
-    def _look(self, pictures: Sequence[Picture]) -> _View:
+    def _look(self, pictures: Sequence[Picture]) -> View:
         """Decode pictures and run the network over them once."""
         for given, options in ((self.weights, Weights), (self.pooling, Pooling)):
             if given not in get_args(options):
@@ -280,7 +278,7 @@ class Explainer(BaseEstimator):  # type: ignore[misc]
         closed = network.head is not None
         with torch.set_grad_enabled(not closed):
             maps, vectors = network.both(pixels if closed else pixels.requires_grad_())
-        return _View(matcher, chosen, embedder, network, images, pixels.detach(), maps, vectors)
+        return View(matcher, chosen, embedder, network, images, pixels.detach(), maps, vectors)
 
     def _load(self, images: Sequence[NDArray[np.uint8]]) -> tuple[Matcher, str]:
         if not isinstance(self.model, str | os.PathLike):
@@ -296,7 +294,7 @@ class Explainer(BaseEstimator):  # type: ignore[misc]
 
     def _answer(
         self,
-        view: _View,
+        view: View,
         pictures: Sequence[Picture],
         roles: Sequence[Role],
         gradient: Tensor,
@@ -334,71 +332,3 @@ class Explainer(BaseEstimator):  # type: ignore[misc]
             view.matcher.backbone,
             view.chosen,
         )
-
-
-@dataclass(frozen=True, eq=False)
-class _View:
-    """Pictures as a network sees them."""
-
-    matcher: Matcher
-    chosen: str
-    embedder: NetworkEmbedder
-    network: Cut
-    images: list[NDArray[np.uint8]]
-    pixels: Tensor
-    maps: Tensor
-    vectors: Tensor
-
-    def attention(self, gradient: Tensor, pooling: Pooling) -> Tensor:
-        """Return the maps (N, h, w) of a score whose gradients by the vectors are (N, D)."""
-        head = self.network.head
-        if head is not None:
-            with torch.no_grad():
-                size = (self.maps.shape[2], self.maps.shape[3])
-                return weighted(self.maps, head.adjoint(gradient, size), pooling)
-        (by_maps,) = torch.autograd.grad(self.vectors, self.maps, gradient)
-        return weighted(self.maps.detach(), by_maps, pooling)
-
-
-def _gradient(total: Callable[[Tensor], Tensor], vectors: Tensor) -> Tensor:
-    with torch.enable_grad():
-        leaf = vectors.clone().requires_grad_()
-        (gradient,) = torch.autograd.grad(total(leaf), leaf)
-    return gradient
-
-
-def _margin(matcher: Matcher, vectors: Tensor, likes: int) -> Tensor:
-    """Return the similarity to the positives less that to the negatives, each their mean."""
-    pairs = matcher.compare(vectors[:1], vectors[1:])[0]
-    parts = (pairs[:likes], -pairs[likes:])
-    return torch.stack([part.mean() for part in parts if len(part)]).sum()
-
-
-def _shares(matcher: Matcher, vectors: Tensor, likes: int) -> Tensor:
-    """Return what turns the gradient of `_margin` into shares of it; 0 for another measure."""
-    with torch.no_grad():
-        pairs = matcher.compare(vectors[:1], vectors[1:])[0]
-        doubled = matcher.compare(2 * vectors[:1], vectors[1:])[0]
-        if not torch.allclose(pairs, doubled, rtol=1e-4):
-            return torch.zeros_like(vectors)
-        margin = _margin(matcher, vectors, likes)[None]
-        like, unlike = pairs[:likes] / max(likes, 1), torch.zeros_like(pairs[likes:])
-        return _share(torch.cat([margin, like, unlike]), vectors)
-
-
-def _share(value: Tensor, vectors: Tensor) -> Tensor:
-    """Return s f / |z|: the gradient of |z| s(z) by z, over |z|, less that of s."""
-    squared = (vectors * vectors).sum(1, keepdim=True).clamp_min(1e-24)
-    return value.clamp_min(0)[:, None] * vectors / squared
-
-
-def _class_score(support: SupportSet, way: int, query: Tensor) -> Score:
-    """Return the score of a class: by its prototype, or by its example nearest to the query."""
-    matcher = support.matcher
-    if support.prototypes is not None:
-        target = support.prototypes[way].to(query.device)
-    else:
-        shots = support.features[support.index == way].to(query.device)
-        with torch.no_grad():
-            target = shots[int(matcher.compare(query, shots)[0].argmax())]
-    return lambda vectors: matcher.compare(vectors, target[None])[:, 0]

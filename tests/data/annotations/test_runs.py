@@ -35,6 +35,22 @@ def test_packed_text_is_worked_out_by_hand() -> None:
     assert runs.unpack("6X1d0N") == [6, 40, 20, 38]
 
 
+# what pycocotools 2.0 packs the mask below into
+PYCOCOTOOLS = (
+    "kd07X16K4L4M2N2N2N2O0O2O0O2O000O2O000000000001N10001N101N101N2N2N2N3L4L5JY5LcI000l00TO000l0"
+    "0TO000m0OSO100n0NRO200S10mN00Nn02RO00Om01SO000l00TO000l00TO000m0OSO100n0NRO200S10mN00Nn02RO"
+    "00Om01SO000l00TO000l00TO000m0OSO100n0NRO2000"
+)
+
+
+def test_packed_text_is_pycocotools() -> None:
+    y, x = np.mgrid[:50, :70]
+    disc = (x - 30) ** 2 + (y - 20) ** 2 < 300
+    mask = disc | ((x > 50) & (y > 30) & ((x + y) % 7 < 3))
+    assert runs.pack(runs.encode(mask)) == PYCOCOTOOLS
+    assert np.array_equal(runs.decode(PYCOCOTOOLS, (50, 70)), mask)
+
+
 def test_runs_of_another_picture_are_refused() -> None:
     with pytest.raises(InputError, match=r"^a\.json: its runs cover 4 pixels, the image has 3 x 2"):
         runs.decode([1, 3], (2, 3), "a.json")

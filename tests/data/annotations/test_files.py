@@ -1,4 +1,4 @@
-"""COCO, LabelMe, VOC boxes and tables: read what others write, and back."""
+"""COCO, LabelMe and tables: read what others write, and back."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from handful.data.annotations.coco import read_coco, write_coco
 from handful.data.annotations.labelme import read_labelme, write_labelme
 from handful.data.annotations.objects import FoundImage, FoundObject, write_table
 from handful.data.annotations.runs import encode, pack
-from handful.data.annotations.voc_boxes import read_voc_boxes
 from handful.errors import InputError
 
 SQUARE = [1, 1, 5, 1, 5, 5, 1, 5]
@@ -162,33 +161,6 @@ def test_other_json_is_no_annotation(tmp_path: Path) -> None:
         read_coco(path)
 
 
-def voc_xml(box: str) -> str:
-    return (
-        "<annotation><filename>a.jpg</filename><size><width>20</width><height>10</height></size>"
-        f"<object><name>WBC</name><bndbox>{box}</bndbox></object></annotation>"
-    )
-
-
-def test_voc_boxes_count_from_one_and_name_the_last_pixel(tmp_path: Path) -> None:
-    path = tmp_path / "a.xml"
-    path.write_text(voc_xml("<xmin>1</xmin><ymin>3</ymin><xmax>20</xmax><ymax>3</ymax>"))
-    image = read_voc_boxes(path)
-    assert image.size == (10, 20)
-    assert image.shapes[0].box == (0, 2, 20, 1)  # the whole of the third row
-    assert image.shapes[0].label == "WBC"
-    with pytest.raises(InputError, match="a box and no mask"):
-        image.shapes[0].mask(image.size)
-    path.write_text(voc_xml("<xmin>30</xmin><ymin>3</ymin><xmax>40</xmax><ymax>3</ymax>"))
-    with pytest.raises(InputError, match="outside the 20 x 10 image"):
-        read_voc_boxes(path)
-    path.write_text(voc_xml("<xmin>3</xmin>"))
-    with pytest.raises(InputError, match="no ymin"):
-        read_voc_boxes(path)
-    path.write_text('<!DOCTYPE a [<!ENTITY b "c">]><annotation/>')
-    with pytest.raises(InputError, match="entities"):
-        read_voc_boxes(path)
-
-
 def test_the_table_has_one_row_for_each_object(tmp_path: Path) -> None:
     mask = np.zeros((10, 10), bool)
     mask[2:4, 5:9] = True
@@ -216,3 +188,12 @@ def test_the_table_has_one_row_for_each_object(tmp_path: Path) -> None:
         "width_um": 2,
         "height_um": 1,
     }
+
+
+def test_an_object_with_a_box_alone_has_no_mask(tmp_path: Path) -> None:
+    path = coco(tmp_path / "a.json", [{"category_id": 2, "bbox": [1, 2, 3, 4]}])
+    (image,) = read_coco(path).images
+    assert image.shapes[0].box == (1, 2, 3, 4)
+    assert image.labels == ()
+    with pytest.raises(InputError, match="a box and no mask"):
+        image.shapes[0].mask(image.size)

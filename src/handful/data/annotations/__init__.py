@@ -1,4 +1,4 @@
-"""Annotations as people and published sets keep them: masks, COCO, LabelMe, PASCAL VOC."""
+"""Annotations as people and published sets keep them: masks, COCO, LabelMe."""
 
 from handful.data.annotations.mask import OBJECT, VALUE_VOID, class_mask, mask_values
 

@@ -59,7 +59,7 @@ def test_methods_on_a_backbone_are_loaded_by_name(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="learns nothing"):
         segmenters.load("prototypes", weights="w.safetensors")
     with pytest.raises(InputError, match="its weights are not bundled"):
-        segmenters.load("mshnet-light")
+        segmenters.load("mshnet:resnet50")
     light = MSHNet("handful-base", widths=LIGHT)
     path = tmp_path / "weights.safetensors"
     save_file(light.learned(), path)

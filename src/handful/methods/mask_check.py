@@ -25,7 +25,7 @@ class Shot(NamedTuple):
 
     Attributes
     ----------
-    index : int
+    place : int
         Its place among all examples.
     image : str or None
         Its path.
@@ -35,7 +35,7 @@ class Shot(NamedTuple):
         As many, of each tile.
     """
 
-    index: int
+    place: int
     image: str | None
     features: list[Features]
     masks: list[Mask]
@@ -75,7 +75,7 @@ def check_masks(
         usual = median(found)
         if len(showing) >= LEAST and usual >= TRUSTED:
             suspects += [
-                MaskSuspect(shot.index, shot.image, label, iou, usual)
+                MaskSuspect(shot.place, shot.image, label, iou, usual)
                 for shot, iou in zip(looked, found, strict=True)
                 if iou < FAR * usual
             ]

@@ -85,7 +85,7 @@ def guided_filter(
         )
         return found
 
-    colour = image.astype(np.float32) / 255
+    colour = image.astype(np.float32) / np.float32(255)
     centre = mean(colour)
     height, width = image.shape[:2]
     spread = np.empty((height, width, 3, 3), np.float32)
@@ -98,7 +98,9 @@ def guided_filter(
     filtered = np.empty_like(masks)
     for place, mask in enumerate(masks):
         level = mean(mask)
-        together = mean(colour * mask[..., None]) - centre * level[..., None]
+        together = (
+            mean(np.multiply(colour, mask[..., None], dtype=np.float32)) - centre * level[..., None]
+        )
         slope = np.einsum("hwij,hwj->hwi", inverse, together)
         offset = level - (slope * centre).sum(2)
         filtered[place] = (mean(slope) * colour).sum(2) + mean(offset)

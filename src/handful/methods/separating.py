@@ -17,7 +17,7 @@ _SMOOTH, _APART, _DEEP = 0.25, 0.7, 0.4
 def separate(
     mask: NDArray[np.bool_], min_area: float = 0.0, typical: float | None = None
 ) -> NDArray[np.int32]:
-    """Number the objects of a mask.
+    """Give each object of a mask a number.
 
     Parameters
     ----------

@@ -242,7 +242,7 @@ def decide_at(
 
 
 def _between(cells: int, pixels: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return for each pixel the cells whose middles enclose its own, and the share of the second."""
+    """Return for each pixel the cells before and after it, and the share of the second."""
     place = ((torch.arange(pixels) + 0.5) * cells / pixels - 0.5).clamp(0, cells - 1)
     low = place.floor().long()
     return low, (low + 1).clamp(max=cells - 1), (place - low).float()

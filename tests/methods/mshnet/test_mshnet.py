@@ -12,8 +12,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from handful.backbones.handful_base import HandfulBase
 from handful.errors import InputError
-from handful.methods.mshnet import LIGHT, MSHNet, Similarity, SupportState
+from handful.methods.mshnet import LIGHT, MSHNet, Similarity, SupportState, loss
 
 TOTALS: list[tuple[str, Similarity, int]] = [
     ("resnet50", "both", 29_626_952),
@@ -129,6 +130,31 @@ def test_half_precision_features_and_support_change_little(light: MSHNet) -> Non
         truth, found = light(maps, exact).logits, light(halves, kept).logits
     assert found.dtype == torch.float32
     torch.testing.assert_close(found, truth, rtol=0, atol=5e-3)
+
+
+def test_a_few_steps_learn_an_episode() -> None:
+    """With the paper's optimiser, from cached features; the object is bright, all else noise."""
+    torch.manual_seed(4)
+    model = MSHNet(HandfulBase(frozen=False).load(), widths=LIGHT)
+    masks = torch.zeros(4, 96, 96, dtype=torch.int64)
+    masks[:2, 10:50, 20:60] = 1
+    masks[2:, 40:90, 30:90] = 1
+    maps = model.features(torch.randn(4, 3, 96, 96) * 0.3 + 2 * masks[:, None])
+    example = {name: value[:1] for name, value in maps.items()}
+    query = {name: value[1:] for name, value in maps.items()}
+    state = model.support_state(example, masks[:1])
+    learned = [value for value in model.parameters() if value.requires_grad]
+    optimiser = torch.optim.SGD(learned, 0.01, momentum=0.9, weight_decay=5e-4)
+    losses = []
+    for _ in range(20):
+        found = loss(model.train()(query, state), masks[1:])
+        optimiser.zero_grad()
+        found.backward()
+        optimiser.step()
+        losses.append(float(found.detach()))
+    assert losses[-1] < 0.6 * losses[0]
+    assert not any(part.training for part in model.backbone.modules())
+    assert not any(value.requires_grad for value in model.backbone.parameters())
 
 
 class Largest(TorchDispatchMode):

@@ -100,7 +100,8 @@ class MSHNet(nn.Module):
         if interaction not in get_args(Interaction):
             raise InputError(f"interaction {interaction!r}: is one of {get_args(Interaction)}")
         self.backbone = pyramid(backbone) if isinstance(backbone, str) else backbone
-        self.backbone.requires_grad_(False)
+        self.backbone.frozen = True
+        self.backbone.requires_grad_(False).eval()
         self.interaction: Interaction = interaction
         self.weighted = weighted
         self.kinds = KINDS[similarity]

@@ -233,3 +233,25 @@ def test_a_manifest_is_a_root(
     assert shots["groups"] == 5
     manifest.write_text("path\nzoo/ant/0.png\n")
     assert "no row has a label" in refuse(capsys, "retrieval", "--root", str(manifest))
+
+
+def test_a_published_set_brings_its_classes_and_lengths(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Two classes of Stanford Online Products, in its layout; its papers report other lengths."""
+    lines = ["image_id class_id super_class_id path"]
+    for number in range(6):
+        name = f"lamp_final/{number}.JPG"
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        pixels = np.full((40, 60, 3), 40 * number, np.uint8)
+        Image.fromarray(pixels).save(tmp_path / name)
+        lines.append(f"{number + 1} {1 + number // 3} 1 {name}")
+    for part in ("train", "test"):
+        (tmp_path / f"Ebay_{part}.txt").write_text("\n".join(lines) + "\n")
+    arguments = ["evaluate", "retrieval", "--root", str(tmp_path), "--layout", "sop", "--json"]
+    assert main([*arguments, "--model", "colour-histogram"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {"recall@1", "recall@10", "recall@100", "recall@1000"} <= set(found["metrics"])
+    assert (found["n"], found["classes"]) == (6, 2)
+    # so few photos are not what was published
+    assert found["published"] == []

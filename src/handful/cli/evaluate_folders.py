@@ -11,13 +11,16 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from handful import methods
+from handful.backbones.photos import Fit
 from handful.cli.common import Device, Json, columns, emit
 from handful.cli.measuring import Count, Models, chosen_models, write_result
 from handful.data.class_folders import ClassFolders, classes_of_role, read_class_folders
+from handful.data.retrieval_sets import PUBLISHED, RetrievalLayout, read_retrieval_set
 from handful.errors import InputError
 from handful.evaluation.protocols import fewshot as fewshot_protocol
 from handful.evaluation.protocols import retrieval as retrieval_protocol
 from handful.evaluation.protocols.fewshot import HeadChoice
+from handful.evaluation.published_retrieval import retrieval_rows
 from handful.evaluation.results import Result, write_rows
 from handful.methods.matcher import Matcher
 
@@ -39,6 +42,7 @@ def fewshot(
     classes_file: Path | None = None,
     role: str | None = None,
     size: Side = None,
+    fit: Fit | None = None,
     weights: Path | None = None,
     backbone_weights: Path | None = None,
     per_episode: Path | None = None,
@@ -77,6 +81,8 @@ def fewshot(
         That role; test where none is given.
     size
         The side to which the model resizes a photo, in pixels.
+    fit
+        squash: both sides are resized, the default. crop: the middle square is cut, as papers do.
     weights
         A weights file to use for the model.
     backbone_weights
@@ -86,7 +92,9 @@ def fewshot(
     out
         Write the result, with how it came about, into this .json file or into this folder.
     """
-    command = _Command("fewshot", root, seed, classes_file, role, size, weights, backbone_weights)
+    command = _Command(
+        "fewshot", root, seed, classes_file, role, size, weights, backbone_weights, fit
+    )
     options = {"ways": ways, "shots": shots, "queries": queries, "episodes": episodes, "head": head}
     options["seed"] = seed
     if strangers:
@@ -110,10 +118,12 @@ def fewshot(
 def retrieval(
     *,
     root: Path,
+    layout: RetrievalLayout = "folders",
     model: Models = None,
     classes_file: Path | None = None,
     role: str | None = None,
     size: Side = None,
+    fit: Fit | None = None,
     weights: Path | None = None,
     backbone_weights: Path | None = None,
     per_episode: Path | None = None,
@@ -121,13 +131,16 @@ def retrieval(
     device: Device = "auto",
     json: Json = False,
 ) -> None:
-    """Let every image of a folder of classes query all others.
+    """Let every image of a folder of classes, or of a published set, query all others.
 
     Parameters
     ----------
     root
         A folder with one sub-folder of images for each class, or a manifest with labels. Its
         groups are kept together: none answers for itself.
+    layout
+        folders, or a set as it is published: cub, cars or sop, whose test classes are taken and
+        whose papers' figures stand beside. Their photos are cropped: --size 224 --fit crop.
     model
         One or more models, or all (of those for photos); handful-base where none is given.
     classes_file
@@ -136,6 +149,8 @@ def retrieval(
         That role; test where none is given.
     size
         The side to which the model resizes a photo, in pixels.
+    fit
+        squash: both sides are resized, the default. crop: the middle square is cut, as papers do.
     weights
         A weights file to use for the model.
     backbone_weights
@@ -145,13 +160,21 @@ def retrieval(
     out
         Write the result, with how it came about, into this .json file or into this folder.
     """
-    command = _Command("retrieval", root, 0, classes_file, role, size, weights, backbone_weights)
-    folder = command.folder(2)
+    command = _Command(
+        "retrieval", root, 0, classes_file, role, size, weights, backbone_weights, fit
+    )
+    if layout == "folders":
+        folder, ks, published = command.folder(2), retrieval_protocol.KS, []
+    else:
+        folder, ks = read_retrieval_set(root, layout), PUBLISHED[layout].ks
+        whole = len(folder) == PUBLISHED[layout].images
+        published = retrieval_rows(layout) if whole else []
 
     def measure(matcher: Matcher) -> Result:
-        return retrieval_protocol.measure(matcher, folder)
+        return retrieval_protocol.measure(matcher, folder, ks, published)
 
-    results = command.run(measure, model, {}, [], device, out, per_episode)
+    options = {} if layout == "folders" else {"layout": layout}
+    results = command.run(measure, model, options, [], device, out, per_episode)
     names = [name for name in results[0].metrics if name not in ("interval", "recall@1")]
     rows = [
         [r.model, *_share(r, "recall@1"), *(f"{100 * r.metrics[name]:.1f} %" for name in names)]
@@ -173,6 +196,7 @@ class _Command:
     size: int | None
     weights: Path | None
     backbone_weights: Path | None
+    fit: Fit | None = None
 
     def __post_init__(self) -> None:
         if self.classes_file is None and self.role is not None:
@@ -199,11 +223,11 @@ class _Command:
     ) -> list[Result]:
         """Measure every model, and write what was asked for."""
         names = chosen_models(model or ["handful-base"], "photos", self.weights, out)
-        loading = _given(size=self.size, backbone_weights=self.backbone_weights)
+        loading = _given(size=self.size, backbone_weights=self.backbone_weights, fit=self.fit)
         results = []
         for name in names:
             result = measure(methods.load(name, self.weights, device, **loading))
-            result.settings.update(_given(role=self.role, size=self.size))
+            result.settings.update(_given(role=self.role, size=self.size, fit=self.fit))
             results.append(result)
         for name, result in zip(names, results, strict=True) if out is not None else ():
             detail = [*parts, self.role or "", f"{self.size}px" if self.size else ""]
@@ -224,6 +248,7 @@ class _Command:
             weights=self.weights,
             backbone_weights=self.backbone_weights,
             size=self.size,
+            fit=self.fit,
             **options,
         )
         words = [(f"--{key.replace('_', '-')}", str(value)) for key, value in given.items()]

@@ -17,13 +17,29 @@ from handful.methods.matcher import Matcher
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from handful.backbones import Embedder
+    from handful.backbones.photos import Fit
 
 KOCH = ("koch-paper", "koch-slides", "koch-warm")
 """Recipes of Koch's network: too large to bundle, so their weights are given as a file."""
 
-PHOTO_SIZE = 160
-"""Side to which photos are brought where nobody says otherwise, in pixels."""
+
+@dataclass(frozen=True)
+class PhotoOptions:
+    """What may be asked of a model for photos; None: its own.
+
+    Attributes
+    ----------
+    size : int or None
+        Side of the network's input in pixels.
+    fit : {"squash", "crop"} or None
+        See :func:`handful.backbones.photos.preparation`.
+    backbone_weights : path-like or None
+        A weights file of the backbone.
+    """
+
+    size: int | None = None
+    fit: Fit | None = None
+    backbone_weights: str | os.PathLike[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -34,8 +50,7 @@ class Request:
     entry: zoo.Card | None
     tensors: dict[str, Tensor]
     device: str
-    size: int | None
-    backbone_weights: str | os.PathLike[str] | None = None
+    photos: PhotoOptions
 
     @property
     def calibration(self) -> Calibration | None:
@@ -55,6 +70,7 @@ def load(
     device: str = "auto",
     size: int | None = None,
     backbone_weights: str | os.PathLike[str] | None = None,
+    fit: Fit | None = None,
 ) -> Matcher:
     """Build a method and load its weights.
 
@@ -73,6 +89,8 @@ def load(
     backbone_weights : path-like, optional
         A weights file of the backbone; without it the library that the network comes from
         downloads its own.
+    fit : {"squash", "crop"}, optional
+        How a photo becomes a square: both sides resized, or the middle square cut.
 
     Returns
     -------
@@ -89,17 +107,19 @@ def load(
     >>> load("nearest-neighbour").name
     'nearest-neighbour'
     """
-    device = _device(device)
+    device, photos = _device(device), PhotoOptions(size, fit, backbone_weights)
     method, colon, backbone = str(name).partition(":")
     if colon and not Path(name).exists():
         if method != "prototypes":
             raise InputError(f"{name}: METHOD:BACKBONE takes the method prototypes, not {method!r}")
-        return _on_backbone(backbone, str(name), device, size or PHOTO_SIZE, backbone_weights)
+        from handful.methods.photo_models import on_backbone
+
+        return on_backbone(backbone, str(name), device, photos)
     if weights is not None:
         entry = _card_of(Path(weights), str(name))
         kind = entry.method if entry else "koch_siamese"
         tensors = zoo.load_weights(weights)
-        return _BUILDERS[kind](Request(str(name), entry, tensors, device, size, backbone_weights))
+        return _BUILDERS[kind](Request(str(name), entry, tensors, device, photos))
     if str(name) in KOCH and not zoo.is_entry(name):
         raise InputError(
             f"{name}: its weights are not bundled; make them with `handful train {name} --root"
@@ -107,7 +127,7 @@ def load(
         )
     entry = zoo.card(name)
     tensors = zoo.load_weights(name) if entry.weights else {}
-    request = Request(entry.name, entry, tensors, device, size, backbone_weights)
+    request = Request(entry.name, entry, tensors, device, photos)
     return _BUILDERS[entry.method](request)
 
 
@@ -169,88 +189,27 @@ def _koch(request: Request) -> Matcher:
     from handful.methods.koch_siamese import KochMatcher, KochSiamese
 
     network = KochSiamese(bias="beta" in request.tensors)
-    _fill(network, request)
+    fill(network, request)
     margin = request.entry.input.get("margin") if request.entry else None
     return KochMatcher(network, request.name, request.calibration, request.device, margin)
 
 
 def _prototypes(request: Request) -> Matcher:
-    from handful.methods.prototypes import Prototypes
-
-    if request.entry is not None and "tail" in request.entry.input:
-        return Prototypes(_tuned(request), request.name, request.calibration, logistic=True)
-    if request.entry is not None and "maps" in request.entry.input:
-        return Prototypes(_projected(request), request.name, request.calibration, logistic=True)
     if request.entry is not None and request.entry.backbone != "drawing-net":
-        from handful.backbones.handful_base import photo_embedder
+        from handful.methods.photo_models import photo_prototypes
 
-        return Prototypes(
-            photo_embedder(request.size or PHOTO_SIZE, request.device),
-            request.name,
-            request.calibration,
-            logistic=True,
-        )
+        return photo_prototypes(request)
     from handful.backbones.drawing import DrawingNet, drawing_embedder
+    from handful.methods.prototypes import Prototypes
 
     config = dict(request.entry.input) if request.entry else {}
     network = DrawingNet(**config.get("network", {}))
-    _fill(network, request)
+    fill(network, request)
     embedder = drawing_embedder(network, config.get("margin"), request.device)
     return Prototypes(embedder, request.name, request.calibration)
 
 
-def _projected(request: Request) -> Embedder:
-    """Return the embedder of a projection: its backbone, whose weights must be the same."""
-    from torch import nn
-
-    from handful.backbones import NetworkEmbedder, build, check_digest
-    from handful.backbones.photos import BATCH, preparation
-    from handful.backbones.projection import PooledMaps, Whitening
-
-    assert request.entry is not None
-    known = request.entry.input
-    backbone = build(request.entry.backbone).load(request.backbone_weights)
-    check_digest(known["backbone_sha256"], backbone)
-    pooled = PooledMaps(backbone, known["maps"])
-    whitening = Whitening(pooled.features, known["outputs"])
-    _fill(whitening, request)
-    prepare = preparation(backbone, request.size or known["size"])
-    network = nn.Sequential(pooled, whitening)
-    return NetworkEmbedder(network, prepare, backbone.name, request.device, BATCH)
-
-
-def _tuned(request: Request) -> Embedder:
-    """Return the embedder of a backbone whose tail was trained; its trunk must be the same."""
-    from handful.backbones import NetworkEmbedder, build, check_digest
-    from handful.backbones.photos import BATCH, preparation
-    from handful.backbones.tail import Tail, Tuned
-
-    assert request.entry is not None
-    known = request.entry.input
-    backbone = build(request.entry.backbone).load(request.backbone_weights)
-    check_digest(known["backbone_sha256"], backbone)
-    tail = Tail(backbone, known["tail"])
-    _fill(tail, request)
-    prepare = preparation(backbone, request.size or known["size"])
-    return NetworkEmbedder(Tuned(tail), prepare, backbone.name, request.device, BATCH)
-
-
-def _on_backbone(
-    backbone: str,
-    name: str,
-    device: str,
-    size: int,
-    weights: str | os.PathLike[str] | None,
-) -> Matcher:
-    from handful.backbones import build
-    from handful.backbones.photos import photo_embedder_of
-    from handful.methods.prototypes import Prototypes
-
-    network = build(backbone).load(weights)
-    return Prototypes(photo_embedder_of(network, size, device), name, logistic=True)
-
-
-def _fill(network: nn.Module, request: Request) -> None:
+def fill(network: nn.Module, request: Request) -> None:
     """Load weights, half precision as float32; another network's are refused."""
     try:
         network.load_state_dict({key: value.float() for key, value in request.tensors.items()})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,15 @@ from handful.evaluation.results import Result
 from handful.methods.matcher import Matcher
 from handful.metrics.retrieval import retrieve
 
-KS = (1, 2, 4, 8)
+KS: tuple[int, ...] = (1, 2, 4, 8)
 
 
-def measure(matcher: Matcher, folder: ClassFolders) -> Result:
+def measure(
+    matcher: Matcher,
+    folder: ClassFolders,
+    ks: Sequence[int] = KS,
+    published: Sequence[dict[str, Any]] = (),
+) -> Result:
     """Measure a method: its own comparison of two images orders the results.
 
     Parameters
@@ -29,11 +35,15 @@ def measure(matcher: Matcher, folder: ClassFolders) -> Result:
     folder : ClassFolders
         The images; one that is alone in its class is found by others, but is no query. What is of
         the query's own group is not among its results.
+    ks : sequence of int
+        The lengths of a result list, 1 among them.
+    published : sequence of dict
+        The papers' rows of the same set.
 
     Returns
     -------
     Result
-        With ``metrics``: ``recall@1``, ``recall@2``, ``recall@4``, ``recall@8``, ``map@r``
+        With ``metrics``: ``recall@k`` for every k of `ks`, ``map@r``
         (:func:`handful.metrics.retrieval.retrieve`) and ``interval``, Wilson's 95 % interval of
         ``recall@1``; ``n`` is the number of queries.
 
@@ -55,8 +65,8 @@ def measure(matcher: Matcher, folder: ClassFolders) -> Result:
     def rows(part: slice) -> NDArray[Any]:
         return np.asarray(matcher.compare(features[part], features))
 
-    found = retrieve(rows, read.labels, KS, groups)
-    metrics: dict[str, Any] = {f"recall@{k}": found.recall_at(k) for k in KS}
+    found = retrieve(rows, read.labels, ks, groups)
+    metrics: dict[str, Any] = {f"recall@{k}": found.recall_at(k) for k in ks}
     metrics["interval"] = list(found.interval_at(1))
     metrics["map@r"] = found.map_at_r
     return Result(
@@ -65,7 +75,7 @@ def measure(matcher: Matcher, folder: ClassFolders) -> Result:
         backbone=matcher.backbone,
         n=len(found.query),
         metrics=metrics,
-        published=[],
+        published=list(published),
         seconds=time.perf_counter() - start,
         settings={
             "dataset": dataset_name(read.root),
@@ -76,7 +86,7 @@ def measure(matcher: Matcher, folder: ClassFolders) -> Result:
         },
         rows=[
             {"query": read.names[i], "label": read.labels[i]}
-            | {f"recall@{k}": round(float(value), 6) for k, value in zip(KS, recall, strict=True)}
+            | {f"recall@{k}": round(float(value), 6) for k, value in zip(ks, recall, strict=True)}
             for i, recall in zip(found.query, found.recall, strict=True)
         ],
     )

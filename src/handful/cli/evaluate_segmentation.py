@@ -73,8 +73,10 @@ def segmentation(
         of the values 1, 2, ... of its masks.
     exclude
         Photos that show one of these classes take no part.
-    shots, ways
-        Examples of a class, and classes that are asked for at once.
+    shots
+        Examples of a class.
+    ways
+        Classes that are asked for at once.
     size
         The side of the square on which overlaps are counted, in pixels (241, 400, 473, ...), or
         original: each photo's own size.

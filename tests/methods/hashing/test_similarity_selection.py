@@ -5,12 +5,15 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from handful.errors import InputError
 from handful.methods.hashing import UGH, HashLibrary, unpack
 from handful.methods.hashing.similarity_selection import (
     EVEN,
     LABELS,
+    SHARPNESS,
+    SOFT,
     select_similar,
     similarity_target,
 )
@@ -47,6 +50,12 @@ def test_the_target_is_cosines_and_classes() -> None:
     norms = np.linalg.norm(rows, axis=1)
     expected = rows @ rows.T / np.outer(norms, norms)
     same = number[:, None] == number
+    prototypes = np.stack([(rows[20:] / norms[20:, None])[number == c].mean(0) for c in range(3)])
+    prototypes /= np.linalg.norm(prototypes, axis=1, keepdims=True)
+    share = softmax(SHARPNESS * rows / norms[:, None] @ prototypes.T, axis=1)
+    share -= share[:20].mean(0)
+    lengths = np.linalg.norm(share, axis=1)
+    expected = (1 - SOFT) * expected + SOFT * share @ share.T / np.outer(lengths, lengths)
     expected[20:, 20:] += np.where(same, LABELS, -LABELS / 2)
     np.testing.assert_allclose(target @ target.T, expected, atol=1e-12)
     assert weights.sum() == pytest.approx(1)

@@ -14,7 +14,16 @@ from torch import Tensor, nn
 from torch.nn.functional import batch_norm, conv2d, cross_entropy, interpolate
 
 from handful.backbones import FeatureMaps
-from handful.methods.mshnet import MSHNet, Output, Similarity, Widths, fused, inference, loss
+from handful.methods.mshnet import (
+    MSHNet,
+    Output,
+    Similarity,
+    Widths,
+    fused,
+    inference,
+    loss,
+    winograd,
+)
 from handful.methods.mshnet.support import SupportState
 from handful.methods.mshnet.winograd import WinogradConvolution
 
@@ -328,6 +337,7 @@ def test_the_rewrites_for_inference_change_nothing(
 ) -> None:
     """With convolutions in Winograd's form where they are that wide, and nowhere."""
     monkeypatch.setattr(inference, "_WIDE", wide)
+    monkeypatch.setattr(winograd, "_FEW", 0)
     model, masks = model_of(similarity), boxes(4)
     query, support = model.features(photos(7, 8)), model.features(photos(0, 1, 2, 3))
     state = model.support_state(support, masks, dtype=None)

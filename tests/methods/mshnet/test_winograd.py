@@ -14,6 +14,7 @@ def test_it_is_the_convolution(
     shape: tuple[int, int], band: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(winograd, "_BAND", band)
+    monkeypatch.setattr(winograd, "_FEW", 0)
     torch.manual_seed(0)
     x = torch.randn(2, 5, *shape, dtype=torch.float64)
     weight, bias = torch.randn(7, 5, 3, 3).double(), torch.randn(7).double()
@@ -30,3 +31,11 @@ def test_single_precision_is_close() -> None:
     truth = conv2d(x.double(), weight.double(), padding=1)
     found = WinogradConvolution(weight)(x).double()
     assert (found - truth).abs().max() < 3e-5 * truth.abs().max()
+
+
+def test_small_maps_take_the_plain_convolution() -> None:
+    x, weight = torch.randn(1, 3, 16, 16), torch.randn(4, 3, 3, 3)
+    convolution = WinogradConvolution(weight)
+    convolution.points.zero_()
+    assert torch.equal(convolution(x), conv2d(x, weight, torch.zeros(4), padding=1))
+    assert not convolution(torch.cat([x, x])).any()

@@ -5,7 +5,8 @@ X. Shi et al., "Multi-similarity based hyperrelation network for few-shot segmen
 
 from handful.methods.mshnet.blocks import LIGHT, PAPER, Kind, Widths
 from handful.methods.mshnet.inference import fused
-from handful.methods.mshnet.network import MSHNet, Output, Similarity, loss
+from handful.methods.mshnet.network import MSHNet, Similarity
+from handful.methods.mshnet.output import Output, loss
 from handful.methods.mshnet.support import SupportState
 
 __all__ = [

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from handful.backbones import FeatureMaps
 from handful.backbones.pyramid import pyramid
 from handful.errors import InputError
 from handful.methods.mshnet.blocks import PAPER, Head, Kind, Widths, resized
+from handful.methods.mshnet.output import Output
 from handful.methods.mshnet.support import SupportState
 from handful.similarity import dense_cosine, prototype_similarity
 from handful.similarity.prototype import Interaction
@@ -27,19 +27,6 @@ KINDS: dict[Similarity, tuple[Kind, ...]] = {
     "cosine": ("cosine",),
     "prototype": ("prototype",),
 }
-IGNORED = 255
-
-
-class Output(NamedTuple):
-    """Logits of background and foreground, (P, 2, H, W), and the merging blocks' own."""
-
-    logits: Tensor
-    inner: tuple[Tensor, ...] = ()
-
-    @property
-    def masks(self) -> Tensor:
-        """Return the probability of foreground, (P, H, W)."""
-        return self.logits.softmax(1)[:, 1]
 
 
 class GenerativePrototype(nn.Module):
@@ -290,32 +277,6 @@ class MSHNet(nn.Module):
             }
             for kind in self.kinds
         }
-
-
-def loss(output: Output, target: Tensor) -> Tensor:
-    """Return the cross-entropy of the masks plus the mean of the merging blocks' own (eq. 1).
-
-    Parameters
-    ----------
-    output : Output
-        Of the model in training mode; without inner logits the first term is left out.
-    target : Tensor
-        (P, H, W), int64: 0 background, 1 foreground, 255 not counted.
-
-    Returns
-    -------
-    Tensor
-        A scalar.
-    """
-    size = (target.shape[1], target.shape[2])
-
-    def entropy(logits: Tensor) -> Tensor:
-        return cross_entropy(resized(logits, size), target, ignore_index=IGNORED)
-
-    total = entropy(output.logits)
-    if output.inner:
-        total = total + torch.stack([entropy(logits) for logits in output.inner]).mean()
-    return total
 
 
 def _by_cosine(name: str, query: Tensor, states: Sequence[SupportState]) -> Tensor:

@@ -14,7 +14,7 @@ from handful.errors import InputError
 from handful.methods.encoding import encode_pictures
 from handful.methods.matcher import Matcher
 
-_PARTS = {"test", "train", "training", "val", "valid", "validation", "images"}
+_PARTS = {"boxes", "test", "train", "training", "val", "valid", "validation", "images"}
 
 
 @dataclass(frozen=True, eq=False)

@@ -65,7 +65,7 @@ def main() -> int:
         "by_kind": {
             kind: {"right": right, "of": of}
             for kind, of in sorted(Counter(row["kind"] for row in rows).items())
-            for right in [sum(row["right"] for row in rows if row["kind"] == kind)]
+            for right in [sum(bool(row["right"]) for row in rows if row["kind"] == kind)]
         },
         "wrong": wrong,
     }

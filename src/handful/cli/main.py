@@ -18,6 +18,8 @@ COMMANDS = {
     "recognize": "Name what images show, from a few labelled examples.",
     "verify": "Say whether two images show the same.",
     "explain": "Show where pictures are alike or different, and how much it matters.",
+    "index": "Keep the features of a folder of pictures, so that it can be searched.",
+    "find": "Find the pictures of an index that show what a few examples show.",
     "models": "List the models, or show the card of one.",
     "train": "Make a model by a recipe.",
     "evaluate": "Measure models by a protocol of the papers.",

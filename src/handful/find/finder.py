@@ -1,0 +1,354 @@
+"""A few examples define a category on the fly; the collection is ranked by it.
+
+How features are compared is a matter of `handful.methods.heads`, how codes lie on disk and are
+searched one of `handful.index`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from typing import Literal, Self, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from handful.answers.matches import Match, Matches, SearchKind
+from handful.data.pictures import Cutout, Picture, many, name, title
+from handful.errors import InputError
+from handful.find.collection import Index
+from handful.find.criterion import Criterion, fit_criterion
+from handful.index.code_store import CodeStore, store_of
+from handful.index.codes import gather, sliced_codes
+from handful.index.flat import Flat
+from handful.index.hits import Floats, Ints, best
+from handful.methods.encoding import encode_pictures
+from handful.methods.hashing import LSH, HashLibrary
+from handful.methods.hashing.selection import select
+from handful.methods.scores import calibration_of
+
+HeadChoice = Literal["auto", "prototype", "logistic"]
+
+SHORTLIST_FROM = 200_000
+"""Pictures above which codes make a shortlist."""
+
+SHORTLIST_BITS = 256
+
+NEGATIVES = 200
+"""Pictures of the index that stand for all others, where none are given."""
+
+
+class Finder(BaseEstimator):  # type: ignore[misc]
+    """Rank the pictures of an index by how surely they show what a few examples show.
+
+    Parameters
+    ----------
+    index : Index or path-like
+        The collection.
+    head : {"auto", "prototype", "logistic"}
+        ``prototype``: by cosine to the mean of the examples. ``logistic``: by logistic
+        regression against pictures that do not show it, those given and `NEGATIVES` random ones
+        of the index. ``auto``: `prototype`, but where negatives are given `logistic`.
+    bits : int, optional
+        Search by codes of so many bits alone, the functions being selected for the examples.
+    shortlist : "auto", int or None
+        Of how many pictures a code makes a shortlist, which features then rank; None: every
+        feature is compared. ``auto``: None up to `SHORTLIST_FROM` pictures, above it the larger
+        of 2,000, 100 k and a hundredth of them.
+    library : HashLibrary, optional
+        The hash functions; by default `SHORTLIST_BITS` random hyperplanes.
+    seed : int
+        Of the random negatives and hyperplanes.
+
+    Attributes
+    ----------
+    criterion_ : Criterion
+        What the examples say.
+    skipped_ : tuple of (str, str)
+        Examples that could not be read, each with the reason.
+
+    Notes
+    -----
+    An image is a path, a PIL image, an array (H, W, 3) uint8 or one object of such a picture
+    (`handful.data.pictures.Cutout`). A path that is in the index, and unchanged since, is not
+    encoded again. The answers leave out the examples themselves, of either kind. Equal scores
+    come in the order of the index's rows.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from handful.data.samples import omniglot
+    >>> sample = omniglot()
+    >>> index = Index.build(sample.folder / "query", Path(tempfile.mkdtemp()) / "index")
+    >>> like = [q.path for q in sample.queries if q.label == sample.queries[0].label]
+    >>> found = Finder(index).fit(like[0]).search(k=3)
+    >>> len(found), found.search, found[0].image == str(like[1])
+    (3, 'exact', True)
+    """
+
+    def __init__(
+        self,
+        index: Index | str | os.PathLike[str],
+        head: HeadChoice = "auto",
+        bits: int | None = None,
+        shortlist: int | Literal["auto"] | None = "auto",
+        library: HashLibrary | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.index = index
+        self.head = head
+        self.bits = bits
+        self.shortlist = shortlist
+        self.library = library
+        self.seed = seed
+
+    def fit(
+        self,
+        examples: Picture | Iterable[Picture],
+        not_examples: Picture | Iterable[Picture] = (),
+    ) -> Self:
+        """Learn what to find from one or more examples.
+
+        Parameters
+        ----------
+        examples : image or iterable of images
+            What shows it.
+        not_examples : image or iterable of images
+            What does not, though it looks like it.
+
+        Raises
+        ------
+        InputError
+            No example that can be read, a wrong option, or an index of other weights.
+        """
+        if self.head not in get_args(HeadChoice):
+            raise InputError(f"head {self.head!r}: is one of {', '.join(get_args(HeadChoice))}")
+        self.index_ = self.index if isinstance(self.index, Index) else Index.open(self.index)
+        self._snapshot = self.index_.snapshot()
+        self._flat = Flat(self._snapshot.parts, self._snapshot.alive)
+        if not len(self._flat):
+            raise InputError(f"{self.index_.folder}: holds no picture; run `handful index` again")
+        self.skipped_: tuple[tuple[str, str], ...] = ()
+        self.examples_, positive, own = self._encoded(many(examples))
+        self.not_examples_, negative, others = self._encoded(many(not_examples))
+        if not len(positive):
+            why = f": {self.skipped_[0][1]}" if self.skipped_ else "; give one or more"
+            raise InputError(f"no example to find the like of{why}")
+        self._given = np.concatenate([own, others])
+        head = self.head
+        if head == "auto":
+            head = "logistic" if len(negative) else "prototype"
+        self._positive, self._negative = positive, torch.cat([negative, self._background()])
+        if not len(self._negative):
+            head = "prototype"  # there is nothing else to tell the examples from
+        self.criterion_: Criterion = fit_criterion(
+            calibration_of(self.index_.matcher), head, positive, self._negative
+        )
+        self._codes: dict[tuple[int, ...], CodeStore] = {}
+        return self
+
+    def search(self, k: int = 20) -> Matches:
+        """Return the k pictures that most surely show it, fewer where there are fewer."""
+        criterion = self._fitted()
+        if k < 1:
+            raise InputError(f"k is {k}; ask for 1 match or more")
+        if self.bits is not None:
+            return self._by_codes(k=k)
+        size = self._shortlist_size(k)
+        if size is None or size >= len(self._flat):
+            return self._ranked(self._exact(k), "exact")
+        rows = self._shortlisted(size)
+        scores = criterion.raw(torch.from_numpy(self._flat.take(rows))).numpy()
+        found, _ = best(rows, -scores.astype(np.float64), k)
+        return self._ranked(found, "shortlist")
+
+    def range(self, radius: float) -> Matches:
+        """Return every picture at most `radius` from the mean of the examples.
+
+        Parameters
+        ----------
+        radius : float
+            The largest distance: 1 - cosine, or with `bits` the bits that differ. Copies of one
+            example are at a distance of 0, or a few millionths where they were saved anew.
+        """
+        self._fitted()
+        if not radius >= 0:
+            raise InputError(f"radius is {radius}; give 0 or more")
+        if self.bits is not None:
+            return self._by_codes(radius=int(radius))
+        ((rows, _),) = self._without_given().range(self._prototype()[None], radius)
+        return self._ranked(rows, "exact")
+
+    def explained_score(self, vectors: Tensor) -> Tensor:
+        """Score vectors (N, D) of the network as pictures are ranked, (N,); differentiable.
+
+        What `handful.explain.Explainer.explain_score` takes. With `bits` it is the mean margin of
+        the code's functions, each on the side of the examples.
+        """
+        criterion = self._fitted()
+        unit = normalize(vectors, dim=-1)
+        if self.bits is None:
+            return criterion.raw(unit)
+        code = self._library().take(self._selected())
+        side = np.where(code.margins(self._prototype()[None])[0] > 0, 1, -1)
+        weights = torch.from_numpy(code.weights * side[:, None]).to(vectors)
+        bias = torch.from_numpy(code.bias * side).to(vectors)
+        return torch.mean(unit @ weights.T + bias, dim=1)
+
+    def _fitted(self) -> Criterion:
+        if not hasattr(self, "criterion_"):
+            raise InputError("this Finder has no examples yet: call fit(examples) first")
+        return self.criterion_
+
+    def _encoded(self, pictures: Iterable[Picture]) -> tuple[tuple[str | None, ...], Tensor, Ints]:
+        """Return titles, unit features (n, D) and the rows of those that are in the index."""
+        found: dict[int, Tensor] = {}
+        rows: list[int] = []
+        given = list(pictures)
+        for place, picture in enumerate(given):
+            path = name(picture)
+            if path is None:
+                continue
+            row = self.index_.row_of(self._snapshot, path)
+            if row is not None:
+                rows.append(row)
+                if not isinstance(picture, Cutout):
+                    found[place] = torch.from_numpy(self._flat.take([row])[0])
+        fresh = [place for place in range(len(given)) if place not in found]
+        skipped: list[tuple[str, str]] = []
+        if fresh:
+            asked = [given[place] for place in fresh]
+            for batch, features in encode_pictures(self.index_.matcher, asked, skipped):
+                found |= {fresh[p]: row for p, row in zip(batch.places, features, strict=True)}
+        self.skipped_ = (*self.skipped_, *skipped)
+        places = sorted(found)
+        width = self._flat.parts[0].shape[1]
+        table = torch.stack([found[p] for p in places]) if places else torch.zeros(0, width)
+        titles = tuple(title(given[place]) for place in places)
+        return titles, normalize(table, dim=-1), np.array(sorted(set(rows)), np.int64)
+
+    def _background(self) -> Tensor:
+        """Return the features of random pictures of the index, (n, D)."""
+        others = np.flatnonzero(self._without_given().alive)
+        rng = np.random.default_rng(self.seed)
+        rows = rng.choice(others, min(NEGATIVES, len(others)), replace=False)
+        return normalize(torch.from_numpy(self._flat.take(np.sort(rows))), dim=-1)
+
+    def _without_given(self) -> Flat:
+        searched = Flat(self._flat.parts, self._flat.alive)
+        searched.remove(self._given)
+        return searched
+
+    def _prototype(self) -> NDArray[np.float32]:
+        prototype: NDArray[np.float32] = self.criterion_.prototype.numpy()
+        return prototype
+
+    def _exact(self, k: int) -> Ints:
+        searched = self._without_given()
+        if self.criterion_.head == "prototype":
+            return searched.search(self._prototype()[None], k).rows[0] if len(searched) else _NONE
+        scores = searched.score(self.criterion_.raw).astype(np.float64)
+        rows = np.flatnonzero(searched.alive)
+        return best(rows, -scores[rows], k)[0]
+
+    def _shortlist_size(self, k: int) -> int | None:
+        if self.shortlist != "auto":
+            return self.shortlist
+        count = len(self._flat)
+        return max(2000, 100 * k, count // 100) if count > SHORTLIST_FROM else None
+
+    def _shortlisted(self, size: int) -> Ints:
+        """Return the rows whose codes are nearest to that of the prototype."""
+        library = self._library()
+        chosen = np.arange(min(SHORTLIST_BITS, len(library)))
+        query = library.take(chosen).encode(self._prototype()[None])
+        rows: Ints = self._code_store(chosen).search(query, size).rows[0]
+        return rows
+
+    def _by_codes(self, k: int | None = None, radius: int = 0) -> Matches:
+        chosen = self._selected()
+        query = self._library().take(chosen).encode(self._prototype()[None])
+        store = self._code_store(chosen)
+        if k is None:
+            ((rows, away),) = store.range(query, radius)
+        else:
+            hits = store.search(query, k)
+            rows, away = hits.rows[0], hits.distances[0]
+        bits = len(chosen)
+        # what the share of bits would mean for random hyperplanes
+        cosine = torch.from_numpy(np.cos(np.pi * np.asarray(away) / bits))
+        return self._matches(rows, self.criterion_.score_of_cosine(cosine), away, "codes")
+
+    def _selected(self) -> Ints:
+        """Return the functions of the code: those that tell the examples from the others."""
+        assert self.bits is not None
+        library, bits = self._library(), self.bits
+        if not 1 <= bits <= len(library):
+            raise InputError(f"{bits} bits: the index has codes of 1 to {len(library)}")
+        features = torch.cat([self._positive, self._negative]).numpy()
+        number = np.repeat([1, 0], [len(self._positive), len(self._negative)])
+        return np.asarray(select(library.rows(features), number, bits, positive=1))
+
+    def _library(self) -> HashLibrary:
+        if self.library is not None:
+            return self.library
+        width = self._flat.parts[0].shape[1]
+        drawn = LSH(SHORTLIST_BITS, self.seed).fit(np.zeros((2, width)))
+        return HashLibrary(drawn.weights_.T.astype(np.float32), drawn.bias_.astype(np.float32))
+
+    def _code_store(self, chosen: Ints) -> CodeStore:
+        """Return a store of the codes of all pictures but those given, by some functions."""
+        key = tuple(chosen.tolist())
+        if key not in self._codes:
+            library = self._library()
+            slices = sliced_codes(
+                self.index_.folder, self._snapshot, _key(library), library.rows, len(library)
+            )
+            codes = gather(slices, [segment.rows for segment in self._snapshot.segments], chosen)
+            store = store_of(codes, len(chosen))
+            dead = ~self._flat.alive
+            dead[self._given] = True
+            store.remove(np.flatnonzero(dead))
+            self._codes = {key: store}
+        return self._codes[key]
+
+    def _ranked(self, rows: Ints, kind: SearchKind) -> Matches:
+        """Return matches from rows, in the order of their scores."""
+        scores = self.criterion_.score(torch.from_numpy(self._flat.take(rows)))
+        return self._matches(rows, scores, self._flat.rank(self._prototype(), rows), kind)
+
+    def _matches(
+        self, rows: Ints, scores: Tensor, distances: Floats | Ints, kind: SearchKind
+    ) -> Matches:
+        paths = self.index_.paths(self._snapshot, rows.tolist())
+        triples: Sequence[tuple[str, float, float]] = list(
+            zip(paths, scores.tolist(), distances.tolist(), strict=True)
+        )
+        return Matches(
+            tuple(Match(*triple) for triple in triples),
+            kind,
+            self.index_.model,
+            self.index_.backbone,
+            self.criterion_.head if kind != "codes" else "code",
+            len(self._flat),
+            self.examples_,
+            self.not_examples_,
+            self.bits if kind == "codes" else None,
+            self.skipped_,
+        )
+
+
+def _key(library: HashLibrary) -> str:
+    """Return a name for the functions of a library: codes are kept under it."""
+    digest = hashlib.sha256(library.weights.tobytes())
+    digest.update(library.bias.tobytes())
+    return digest.hexdigest()[:16]
+
+
+_NONE: Ints = np.empty(0, np.int64)

@@ -1,0 +1,1 @@
+"""Features and codes on disk, and how they are searched; nothing here knows a category."""

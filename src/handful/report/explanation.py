@@ -143,9 +143,7 @@ def draw(
 
 def _captions(explanation: Explanation) -> list[str]:
     """Return a heading for each picture: its role, and how alike it is to the anchor."""
-    values = {
-        role: iter(explanation.similarity.get(role, ())) for role in ("positive", "negative")
-    }
+    values = {role: iter(explanation.similarity.get(role, ())) for role in ("positive", "negative")}
     titles = []
     for found in explanation:
         value = next(values[found.role], None) if found.role in values else None

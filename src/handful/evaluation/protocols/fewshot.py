@@ -36,6 +36,8 @@ by their mean the default head for so many shots, for any other ``own``."""
 _BATCH_BYTES = 1 << 22
 # episodes whose scores are held at once
 _CHUNK = 1000
+# a confusion matrix of more classes is read by nobody
+_TABLE = 12
 
 
 def measure(
@@ -75,7 +77,7 @@ def measure(
     -------
     Result
         With ``metrics``: ``accuracy``, the mean over episodes of the share of right answers, and
-        its 95 % ``interval``; where every class is in each episode, ``confusion``; where there are
+        its 95 % ``interval``; where every class (of at most 12) is in each episode, ``confusion``; where there are
         strangers, ``rejection`` (:func:`handful.evaluation.strangers.measure_strangers`); ``n``
         is the number of queries answered.
 
@@ -101,7 +103,7 @@ def measure(
         "accuracy": float(share.mean()),
         "interval": [max(low, 0.0), min(high, 1.0)],
     }
-    if ways == len(encoded.folder.classes):
+    if ways == len(encoded.folder.classes) <= _TABLE:
         metrics["confusion"] = confusion(encoded.folder.labels, drawn, predicted.tolist())
     if strangers:
         few = min(episodes, MOST)

@@ -77,7 +77,8 @@ def measure(
     -------
     Result
         With ``metrics``: ``accuracy``, the mean over episodes of the share of right answers, and
-        its 95 % ``interval``; where every class (of at most 12) is in each episode, ``confusion``; where there are
+        its 95 % ``interval``; where every class (of at most 12) is in each episode, ``confusion``;
+        where there are
         strangers, ``rejection`` (:func:`handful.evaluation.strangers.measure_strangers`); ``n``
         is the number of queries answered.
 

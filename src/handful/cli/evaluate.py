@@ -80,7 +80,7 @@ def omniglot(
     for name, result in zip(names, results, strict=True) if out is not None else ():
         argv = _command(root, name, weights, seed, episodes_file, result)
         detail = "" if _standard(result) else f"{task.episodes.ways}way-{task.episodes.shots}shot"
-        write_result(Path(str(out)), result, argv, seed, device, detail, weights)
+        write_result(Path(str(out)), result, argv, seed, device, detail, weights, name)
     if json:
         values = [result.to_json() for result in results]
         emit(values[0] if len(values) == 1 and model != ["all"] else values, True, "")

@@ -233,7 +233,7 @@ class _Command:
             detail = [*parts, self.role or "", f"{self.size}px" if self.size else ""]
             argv = self._argv(name, options)
             kept = "-".join(part for part in detail if part)
-            write_result(Path(str(out)), result, argv, self.seed, device, kept, self.weights)
+            write_result(Path(str(out)), result, argv, self.seed, device, kept, self.weights, name)
         if per_episode is not None:
             write_rows(per_episode, results)
         return results

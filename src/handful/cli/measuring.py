@@ -56,9 +56,13 @@ def write_result(
     device: str,
     detail: str = "",
     weights: Path | None = None,
+    name: str | None = None,
 ) -> None:
-    """Write a result with how it came about, and say where."""
+    """Write a result with how it came about, and say where.
+
+    `name` is what the model was asked for by, where that is not its own name.
+    """
     path = result_path(str(out), result, detail)
-    digest = zoo.digest(result.model) if weights is None else sha256(weights)
+    digest = zoo.digest(name or result.model) if weights is None else sha256(weights)
     write_record(path, record(result, argv, seed, describe_device(device), digest))
     note(f"wrote {path}")

@@ -224,7 +224,7 @@ def test_answers_are_explained(capsys: pytest.CaptureFixture[str], tmp_path: Pat
 
 def test_demo(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     answer = ask(capsys, "demo", "--out", str(tmp_path / "demo"), *NEAREST)
-    assert set(answer) == {"report", "seconds", "recognize"}
+    assert set(answer) == {"report", "seconds", "recognize", "explain"}
     assert Path(answer["report"]) == tmp_path / "demo" / "report.html"
     page = Path(answer["report"]).read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>")
@@ -237,6 +237,13 @@ def test_demo(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert counts["right"] == right
     assert counts["accuracy"] == right / 40
     assert Path(counts["picture"]).read_bytes().startswith(b"\x89PNG")
+
+    explained = answer["explain"]
+    assert explained["evidence"]["fall"] == pytest.approx(
+        explained["evidence"]["before"] - explained["evidence"]["after"]
+    )
+    assert Path(explained["overlay"]).read_bytes().startswith(b"\x89PNG")
+    assert all(f"<h2>{title}</h2>" in page for title in ("Count cells", "Explain a likeness"))
 
     found = counts["cells"]
     with Path(found["table"]).open(newline="") as file:

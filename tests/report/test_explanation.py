@@ -8,7 +8,9 @@ import numpy as np
 from PIL import Image
 
 from handful.answers import AttentionMap, Evidence, Explanation
-from handful.report.explanation import grey_map, overlay, write_pictures
+from handful.explain import Explainer
+from handful.report.explanation import grey_map, overlay, section, write_pictures
+from handful.report.page import Page
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (40, 60, 3)).astype(np.uint8)
 GRID = np.array([[0.0, 0.0], [0.0, 1.0]], np.float32)
@@ -50,3 +52,13 @@ def test_all_files_are_written(tmp_path: Path) -> None:
     before = Path(str(written["overlay"])).read_bytes()
     write_pictures(found, tmp_path / "out", [PHOTO, PHOTO], "why")
     assert Path(str(written["overlay"])).read_bytes() == before
+
+
+def test_a_section_shows_every_picture_and_its_map() -> None:
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(0, 256, (40, 60, 3), np.uint8) for _ in range(3)]
+    found = Explainer("handful-base", device="cpu", size=64).explain(*pictures)
+    html = Page("t").add(section(found, pictures, "Why")).html()
+    assert html.count("<img ") == 6
+    assert "<h2>Why</h2>" in html
+    assert f"like  {found.similarity['positive'][0]:.2f}" in html

@@ -7,9 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from handful.cli.common import Device, Json, Model, emit
+from handful.data.manifest import Row
+from handful.data.pictures import Cutout
 from handful.data.progress import track
 from handful.data.samples import ObjectSample, Sample, cells, omniglot
+from handful.explain import Explainer
+from handful.images import clip_box, size
 from handful.recognize import Recognizer
+from handful.report.explanation import section, write_pictures
 from handful.report.objects import Objects
 from handful.report.page import Page
 from handful.report.recognition import Recognition
@@ -18,7 +23,7 @@ LEAD = "Real images that come with the package, of classes that no model here ha
 
 
 def demo(*, out: Path, model: Model = "auto", device: Device = "auto", json: Json = False) -> None:
-    """Recognize real characters and real cells from a few examples each, and write a report.
+    """Name real characters and real cells from a few examples each, explain, write a report.
 
     Parameters
     ----------
@@ -31,11 +36,13 @@ def demo(*, out: Path, model: Model = "auto", device: Device = "auto", json: Jso
     report = out / "report.html"
     page = Page("handful: a demonstration", LEAD)
     page.add(recognition.section("Recognize characters")).add(objects.section("Count cells"))
+    explained = _explain(cells(), model, device, out, page)
     page.write(report)
     counts = recognition.counts() | _written(recognition, out, "recognition")
     counts["cells"] = objects.counts() | _written(objects, out, "cells")
     seconds = round(time.perf_counter() - start, 2)
     value = {"report": str(report), "seconds": seconds, "recognize": counts}
+    value["explain"] = explained
     emit(value, json, _text(value))
 
 
@@ -59,6 +66,28 @@ def _count(sample: ObjectSample, model: str, device: str) -> Objects:
     return Objects(sample.support, answers, tuple(str(row.label) for row in rows))
 
 
+def _explain(
+    sample: ObjectSample, model: str, device: str, out: Path, page: Page
+) -> dict[str, Any]:
+    """Explain why a white cell is like another one, and unlike a red one."""
+    rows = sample.by_label()
+    pictures = [_around(row) for row in (*rows["WBC"][:2], rows["RBC"][0])]
+    shown = model if model == "handful-base" else "auto"
+    found = Explainer(model=shown, device=device).explain(*pictures)
+    page.add(section(found, pictures, "Explain a likeness"))
+    written = write_pictures(found, out / "explain", pictures, "cells")
+    return found.to_json() | {"overlay": written["overlay"]}
+
+
+def _around(row: Row) -> Cutout:
+    """Return a cell with half of its size around it: what is marked must have an elsewhere."""
+    assert row.box is not None
+    x, y, width, height = row.box
+    side = 1.5 * max(width, height)
+    box = (x + (width - side) / 2, y + (height - side) / 2, side, side)
+    return Cutout(row.path, clip_box(box, *size(row.path)))
+
+
 def _written(found: Recognition | Objects, out: Path, name: str) -> dict[str, str]:
     """Write the picture and the answers, and say where."""
     picture, table = out / f"{name}.png", out / f"{name}.csv"
@@ -79,6 +108,7 @@ def _text(value: dict[str, Any]) -> str:
             ' "none of these"',
             f"{cells['right']} of {cells['objects']} cells named rightly from three examples of"
             f" each kind ({cells['model']})",
+            f"why one white cell is like another: {value['explain']['overlay']}",
             f"{value['report']}  ({value['seconds']:.1f} s)",
         ]
     )

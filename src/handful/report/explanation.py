@@ -16,6 +16,7 @@ from handful.answers.explanation import AttentionMap
 from handful.data.pictures import Picture, batches, name
 from handful.files import replacing
 from handful.images.draw import fit
+from handful.report.page import Section, inline, render
 
 CELL, MARGIN, LABEL = 300, 24, 150
 DPI = 100
@@ -93,6 +94,33 @@ def write_pictures(
     sheet = folder / f"{stem}.png"
     draw(explanation, images, over, sheet, names=map(name, pictures))
     return {**written, "overlay": str(sheet)}
+
+
+def section(explanation: Explanation, pictures: Sequence[Picture], title: str) -> Section:
+    """Return an explanation as a section of a page.
+
+    Parameters
+    ----------
+    explanation : Explanation
+        What to show.
+    pictures : sequence of images
+        The pictures that were explained, in their order.
+    title : str
+        The heading.
+    """
+    images = [image for _, part in batches(pictures) for image in part]
+    shown = [
+        {
+            "caption": heading,
+            "image": inline(fit(image, CELL)),
+            "overlay": inline(fit(overlay(image, found), CELL)),
+        }
+        for heading, image, found in zip(_captions(explanation), images, explanation, strict=True)
+    ]
+    body = render(
+        "explanation.html", model=explanation.model, shown=shown, lines=_lines(explanation)
+    )
+    return Section(title, body)
 
 
 def draw(

@@ -6,9 +6,16 @@ import csv
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-from handful.data.manifest import Manifest, read_manifest
+import numpy as np
+from numpy.typing import NDArray
+
+from handful.data.manifest import Manifest, Row, read_manifest
+from handful.data.segmentation_folder import read_pairs
+from handful.data.segmentation_set import SegmentationSet
 from handful.data.support import Support
+from handful.images import read_mask
 
 HERE = Path(__file__).parent
 
@@ -94,6 +101,13 @@ class ObjectSample:
         """The objects to name; their labels are the truth."""
         return read_manifest(self.folder / "query.csv")
 
+    def by_label(self) -> dict[str, list[Row]]:
+        """Return the objects to name, by what they are."""
+        found: dict[str, list[Row]] = {}
+        for row in self.queries:
+            found.setdefault(str(row.label), []).append(row)
+        return found
+
 
 def cells() -> ObjectSample:
     """Return red cells, white cells and platelets of twelve photos of blood.
@@ -107,3 +121,44 @@ def cells() -> ObjectSample:
     (('Platelets', 'RBC', 'WBC'), 9, 9)
     """
     return ObjectSample(HERE / "cells")
+
+
+@dataclass(frozen=True)
+class MaskSample:
+    """A picture with its mask, and pictures whose masks are known.
+
+    Attributes
+    ----------
+    folder : Path
+        With ``support`` and ``query``, each with ``images/*.png`` and ``masks/*.png``.
+    """
+
+    folder: Path
+
+    @cached_property
+    def support(self) -> SegmentationSet:
+        """The example."""
+        return read_pairs(self.folder / "support")
+
+    @cached_property
+    def queries(self) -> SegmentationSet:
+        """The pictures to segment; their masks are the truth."""
+        return read_pairs(self.folder / "query")
+
+    @cached_property
+    def truth(self) -> tuple[NDArray[np.integer[Any]], ...]:
+        """Of each query the numbers of its objects, (H, W), 0 where none is."""
+        masks = self.folder / "query" / "masks"
+        return tuple(read_mask(masks / Path(path).name) for path in self.queries.paths)
+
+
+def nuclei() -> MaskSample:
+    """Return stained nuclei: one picture with all nuclei marked, and four to count them in.
+
+    Examples
+    --------
+    >>> sample = nuclei()
+    >>> len(sample.support), len(sample.queries), sample.truth[0].shape
+    (1, 4, (256, 320))
+    """
+    return MaskSample(HERE / "nuclei")

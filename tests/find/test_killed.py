@@ -1,0 +1,128 @@
+"""Killed at a random moment, an index opens and holds exactly the files that were completed."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from handful.find import Index
+from handful.find import collection as collection_module
+from handful.index import store as store_module
+from handful.index.manifest import Manifest
+from handful.index.store import Store
+from handful.methods.prototypes import Prototypes
+
+from .conftest import Draw, Means
+
+KILLS, PICTURES = 10, 60
+
+
+class Logged(Store):
+    """A store that tells a file what it begins to add, and what it has added."""
+
+    log: int
+
+    def append(self, files: Sequence, features: np.ndarray) -> None:
+        names = " ".join(stamp.path for stamp, _ in files)
+        os.write(self.log, f"begin {names}\n".encode())
+        super().append(files, features)
+        os.write(self.log, f"done {names}\n".encode())
+
+
+def run(folder: Path, where: Path, log: Path, model: Prototypes) -> int:
+    """Begin an index, or go on with it, in a child; return its number."""
+    child = os.fork()
+    if child:
+        return child
+    status = 1
+    try:
+        torch.set_num_threads(1)
+        Logged.log = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+        collection_module.Store = Logged  # type: ignore[misc]
+        Index.build(folder, where, model)
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def vectors(folder: Path) -> dict[bytes, np.ndarray]:
+    """Return the features that belong to the contents of files, by digest."""
+    found = {}
+    for path in folder.rglob("*.png"):
+        digest = collection_module.content_digest(path)
+        vector = Means.one(np.asarray(Image.open(path)))
+        found[digest] = vector / np.linalg.norm(vector)
+    return found  # type: ignore[return-value]
+
+
+def check(where: Path, known: dict[bytes, np.ndarray], log: Path, before: set[str]) -> set[str]:
+    """Open what is there and compare it with what was told to be complete."""
+    if not Manifest.exists(where):
+        return set()
+    store = Store(where)
+    snapshot, entries = store.snapshot(), store.entries()
+    assert len(store) == int(snapshot.alive.sum()) == len(entries)
+    for path, entry in entries.items():
+        found = store.find(snapshot, path)
+        assert found is not None
+        place, row = snapshot.locate(found[1])
+        np.testing.assert_allclose(snapshot.parts[place][row], known[entry.digest], atol=1e-3)
+    lines = log.read_text().splitlines() if log.exists() else []
+    done = {name for line in lines if line.startswith("done") for name in line.split()[1:]}
+    begun = {name for line in lines for name in line.split()[1:]}
+    assert done <= entries.keys()
+    assert entries.keys() <= done | begun | before
+    store.close()
+    return set(entries)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs fork and SIGKILL")
+def test_killed_while_indexing_and_synchronising(
+    tmp_path: Path, draw: Draw, means: Prototypes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collection_module, "COMMIT_ROWS", 1)
+    monkeypatch.setattr(store_module, "FULL", 8)
+    monkeypatch.setattr("handful.methods.encoding.BATCH", 2)
+    folder, where, log = tmp_path / "photos", tmp_path / "index", tmp_path / "log"
+    for number in range(PICTURES):
+        draw(folder / f"{number}.png", number)
+    known = vectors(folder)
+    start = time.monotonic()
+    assert os.waitstatus_to_exitcode(os.waitpid(run(folder, tmp_path / "w", log, means), 0)[1]) == 0
+    whole = time.monotonic() - start
+
+    chance = random.Random(0)
+    held: set[str] = set()
+    killed = 0
+    for turn in range(KILLS):
+        child = run(folder, where, log, means)
+        time.sleep(chance.uniform(0.02, 0.4) * whole)
+        os.kill(child, signal.SIGKILL)
+        killed += os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+        held = check(where, known, log, held)
+        log.unlink(missing_ok=True)
+        # the folder changes between two runs
+        draw(folder / f"new{turn}.png", 100 + turn)
+        draw(folder / f"{turn}.png", 200 + turn)
+        (folder / f"{20 + turn}.png").rename(folder / f"moved{turn}.png")
+        (folder / f"{40 + turn}.png").unlink()
+        held |= {f"moved{turn}.png"}
+        known |= vectors(folder)
+    assert killed >= KILLS // 2  # otherwise nothing was tried
+    index = Index.build(folder, where, means)
+    check(where, known, log, set(index.store.entries()))
+    assert index.store.entries().keys() == {path.name for path in folder.iterdir()}
+    assert {entry.digest for entry in index.store.entries().values()} == vectors(folder).keys()
+    left = {path.name for path in where.iterdir()}
+    named = {f"features-{s.number:06d}.npy" for s in index.store.manifest.segments()}
+    assert {name for name in left if name.endswith(".npy")} == named

@@ -16,6 +16,7 @@ from handful.errors import InputError
 COMMANDS = {
     "demo": "Recognize real characters from one example each, and write a report.",
     "recognize": "Name what images show, from a few labelled examples.",
+    "segment": "Find the pixels of things, from a few examples with masks.",
     "verify": "Say whether two images show the same.",
     "explain": "Show where pictures are alike or different, and how much it matters.",
     "index": "Keep the features of a folder of pictures, so that it can be searched.",

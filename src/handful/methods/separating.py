@@ -27,7 +27,7 @@ def separate(
         Parts of fewer pixels are left out.
     typical : float, optional
         The area of one object, in pixels: what touches is split, a watershed of the distance to
-        the edge (smoothed by a quarter of a typical radius). Without it every part is one object;
+        the edge, smoothed by a quarter of a typical radius. Without it every part is one object;
         parts that meet at a corner are one.
 
     Returns
@@ -57,9 +57,9 @@ def separate(
 
 
 def _split(mask: NDArray[np.bool_], parts: NDArray[np.int32], typical: float) -> NDArray[np.int32]:
-    """Flood from the places farthest from the edge; parts without such a place stay whole."""
+    """Climb from every pixel to the middle of its object; parts without a middle stay whole."""
     import cv2
-    from scipy.ndimage import label, watershed_ift
+    from scipy.ndimage import label
 
     radius = math.sqrt(typical / math.pi)
     # the edge of the picture is no edge of an object: only what is not masked is
@@ -69,12 +69,51 @@ def _split(mask: NDArray[np.bool_], parts: NDArray[np.int32], typical: float) ->
     reach = 2 * max(1, round(_APART * radius)) + 1
     around = cv2.dilate(depth, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
     peaks = (depth == around) & (depth > _DEEP * radius) & mask
-    seeds, count = label(peaks, np.ones((3, 3)), output=np.int32)
-    seeded = np.zeros(int(parts.max()) + 1, bool)
-    seeded[parts[peaks]] = True
-    whole = (parts > 0) & ~seeded[parts]
-    seeds[whole] = count + parts[whole]
-    height = np.full(mask.shape, 65535, np.uint16)
-    height[mask] = (65534 * (1 - depth[mask] / max(1.0, float(depth.max())))).astype(np.uint16)
-    flooded: NDArray[np.int32] = watershed_ift(height, seeds)
-    return np.where(mask, flooded, 0).astype(np.int32)
+    middles: NDArray[np.int32] = label(peaks, np.ones((3, 3)), output=np.int32)[0]
+    tops = _climb(depth, mask)
+    rows, columns = np.divmod(np.flatnonzero(mask), mask.shape[1])
+    whole, found = parts[mask], middles.ravel()[tops]
+    # a top that is no middle is a bump of the slope: it goes to the nearest middle of its part
+    bumps = np.unique(tops[found == 0])
+    goal = dict(zip(bumps.tolist(), _nearest_middle(bumps, middles, parts), strict=True))
+    lost = np.flatnonzero(found == 0)
+    found[lost] = [goal[top] for top in tops[lost].tolist()]
+    alone = found == 0
+    found[alone] = int(middles.max()) + whole[alone]
+    split = np.zeros(mask.shape, np.int32)
+    split[rows, columns] = found
+    return split
+
+
+def _climb(depth: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return for every masked pixel the top of the steepest way up, as a flat index."""
+    height, width = depth.shape
+    padded = np.pad(depth, 1, constant_values=-1)
+    best, step = depth.copy(), np.zeros(depth.shape, np.int64)
+    for down in (-1, 0, 1):
+        for right in (-1, 0, 1):
+            beside = padded[1 + down : 1 + down + height, 1 + right : 1 + right + width]
+            higher = beside > best
+            best[higher] = beside[higher]
+            step[higher] = down * width + right
+    above = np.arange(depth.size) + step.ravel()
+    tops: NDArray[np.int64] = above[mask.ravel()]
+    while (above[tops] != tops).any():
+        above = above[above]  # twice as far at every turn
+        tops = above[tops]
+    return tops
+
+
+def _nearest_middle(
+    tops: NDArray[np.int64], middles: NDArray[np.int32], parts: NDArray[np.int32]
+) -> list[int]:
+    """Return for each top the nearest middle of the same part; 0 where that has none."""
+    places = np.flatnonzero(middles)
+    width = parts.shape[1]
+    of_part = parts.ravel()[places]
+    found = []
+    for top in tops.tolist():
+        own = places[of_part == parts.flat[top]]
+        distance = (own // width - top // width) ** 2 + (own % width - top % width) ** 2
+        found.append(int(middles.flat[own[distance.argmin()]]) if own.size else 0)
+    return found

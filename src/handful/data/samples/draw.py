@@ -1,8 +1,8 @@
 """How the bundled samples were drawn: by chance alone, never by how well a model does.
 
-``python -m handful.data.samples.draw omniglot OMNIGLOT OUT`` and ``... draw cells CELLS OUT`` draw
-them again; OMNIGLOT is the folder with ``images_evaluation``, CELLS the one with ``images`` and
-``boxes``.
+``python -m handful.data.samples.draw omniglot OMNIGLOT OUT``, ``... draw cells CELLS OUT`` and
+``... draw nuclei NUCLEI OUT`` draw them again; OMNIGLOT is the folder with ``images_evaluation``,
+CELLS the one with ``images`` and ``boxes``, NUCLEI the one with ``images`` and ``labels``.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ QUERIES = 2
 """Queries of each character of the support, by drawers other than the example's."""
 PHOTOS, EXAMPLES = 12, 3
 """Photos of blood with all kinds of cell; those of them that each give one example of a kind."""
+NUCLEI = 4
+"""Pictures of nuclei to segment, beside the one example."""
 
 
 def draw(omniglot: Path, out: Path) -> None:
@@ -90,6 +92,24 @@ def draw_cells(cells: Path, out: Path) -> None:
         _copy(photo, out / "images" / photo.name)
 
 
+def draw_nuclei(nuclei: Path, out: Path) -> None:
+    """Write ``support/`` and ``query/``, each with ``images/`` and ``masks/``, into `out`.
+
+    Parameters
+    ----------
+    nuclei : Path
+        The folder of stained pictures, with ``images/*.png`` and ``labels/*.png``.
+    out : Path
+        Where to write; pictures are copied byte for byte under the first twelve digits of their
+        names.
+    """
+    chosen = _some(np.random.default_rng(SEED), nuclei / "images", 1 + NUCLEI)
+    for place, photo in enumerate(chosen):
+        folder, name = out / ("query" if place else "support"), f"{photo.stem[:12]}.png"
+        _copy(photo, folder / "images" / name)
+        _copy(nuclei / "labels" / photo.name, folder / "masks" / name)
+
+
 def _table(rows: list[Row]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -112,5 +132,5 @@ def _copy(source: Path, target: Path) -> None:
 
 
 if __name__ == "__main__":
-    which = {"omniglot": draw, "cells": draw_cells}[sys.argv[1]]
+    which = {"omniglot": draw, "cells": draw_cells, "nuclei": draw_nuclei}[sys.argv[1]]
     which(Path(sys.argv[2]), Path(sys.argv[3]))

@@ -94,3 +94,18 @@ def test_photos_stand_by_size_the_best_first(tmp_path: Path) -> None:
     lions = fill("<!-- table: individuals -->\n<!-- end -->", tmp_path)
     assert "**20.0** (18.0-22.0)" in lions
     assert "75.0" not in lions
+
+
+def test_cells_and_strangers(tmp_path: Path) -> None:
+    confusion = {"a": {"a": 9, "b": 1}, "b": {"a": 1, "b": 1}}
+    metrics = {"accuracy": 10 / 12, "interval": [0.8, 0.9], "confusion": confusion}
+    about = {"protocol": "fewshot", "model": "m", "ways": 2, "size": 160}
+    cell = about | {"dataset": "blood-cells-sample-boxes", "shots": 3, "metrics": metrics}
+    rejection = {"auroc": 0.9, "accuracy": 0.75}
+    mixed = about | {"dataset": "d", "shots": 1}
+    mixed |= {"metrics": {"accuracy": 0.5, "rejection": rejection}}
+    for number, value in enumerate((cell, mixed)):
+        (tmp_path / f"{number}.json").write_text(json.dumps(value), encoding="utf-8")
+    assert "| `m` | **83.3** (70.0) |" in fill("<!-- table: cells -->\n<!-- end -->", tmp_path)
+    row = "| `m` | d, 160 pixels | 2 classes, 1 examples | 50.0 | 0.900 | 75.0 |"
+    assert row in fill("<!-- table: strangers -->\n<!-- end -->", tmp_path)

@@ -121,13 +121,52 @@ def _folders(found: Iterable[Found], dataset: str) -> Rows:
     ]
 
 
+def cells(found: Iterable[Found]) -> Rows:
+    """Blood cells cut out by their boxes, named from a few examples; the mean over episodes."""
+    rows: dict[str, dict[int, str]] = {}
+    for result in found:
+        if result.get("dataset") == "blood-cells-sample-boxes" and "shots" in result:
+            table = result["metrics"]["confusion"]
+            recalls = [row[label] / sum(row.values()) for label, row in table.items()]
+            share = _percent(result["metrics"]["accuracy"])
+            balanced = _percent(sum(recalls) / len(recalls))
+            cell = f"**{share}** ({balanced})"
+            rows.setdefault(f"`{result['model']}`", {})[result["shots"]] = cell
+    shots = sorted({count for row in rows.values() for count in row})
+    heads = ["model", *(f"{count} example{'s' * (count > 1)}" for count in shots)]
+    return [
+        heads,
+        *([name, *(row.get(count, "") for count in shots)] for name, row in rows.items()),
+    ]
+
+
+def strangers(found: Iterable[Found]) -> Rows:
+    """Rejection of classes without examples, where as many queries are of such classes."""
+    rows = [["model", "photos", "support", "named rightly", "AUROC", "right at the threshold"]]
+    for result in found:
+        fewshot = result.get("protocol") == "fewshot"
+        rejected = result["metrics"].get("rejection") if fewshot else None
+        if rejected is not None:
+            rows.append(
+                [
+                    f"`{result['model']}`",
+                    f"{result['dataset']}, {result['size']} pixels",
+                    f"{result['ways']} classes, {result['shots']} examples",
+                    _percent(result["metrics"]["accuracy"]),
+                    f"{rejected['auroc']:.3f}",
+                    _percent(rejected["accuracy"]),
+                ]
+            )
+    return rows
+
+
 _COLUMNS = ("Recall@1", "5-way 1-shot", "5-way 5-shot")
 
 
 def _column(result: Found) -> str | None:
-    if result["protocol"] == "retrieval":
+    if result.get("protocol") == "retrieval":
         return _COLUMNS[0]
-    if result["protocol"] == "fewshot" and result["ways"] == 5:
+    if result.get("protocol") == "fewshot" and result["ways"] == 5:
         name = f"5-way {result['shots']}-shot"
         return name if name in _COLUMNS else None
     return None
@@ -161,6 +200,8 @@ _TABLES: dict[str, Callable[[Iterable[Found]], Rows]] = {
     "training": training,
     "photos": photos,
     "individuals": individuals,
+    "cells": cells,
+    "strangers": strangers,
 }
 
 

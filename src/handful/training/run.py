@@ -26,6 +26,7 @@ TASKS = (
     "hash-library",
     "koch",
     "metric-learning",
+    "mshnet",
     "photo-calibration",
     "projection",
 )
@@ -181,7 +182,7 @@ def _build(
     kind = recipe.get("task")
     if kind not in TASKS:
         raise InputError(f"recipe {recipe.get('name')}: task {kind!r} is not one of {[*TASKS]}")
-    if loop is None and kind in ("drawing-embedding", "koch", "metric-learning"):
+    if loop is None and kind in ("drawing-embedding", "koch", "metric-learning", "mshnet"):
         raise InputError(f"recipe {recipe['name']}: task {kind} needs a loop with steps")
     module = import_module(f"handful.training.tasks.{kind.replace('-', '_')}")
     # a task without the loop that can go on after a kill keeps its own state

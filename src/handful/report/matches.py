@@ -49,6 +49,7 @@ class MatchSheet:
         """One line that says what the sheet shows."""
         shown, total = len(self._shown), len(self.matches)
         first = f"the first {shown} of {total}" if shown < total else f"{total}"
+        given = len(self.matches.examples)
         how = {
             "exact": "every picture compared",
             "shortlist": "a shortlist by codes, ranked by features",
@@ -56,7 +57,7 @@ class MatchSheet:
         }[self.matches.search]
         return (
             f"{first} of {self.matches.images:,} pictures, from"
-            f" {len(self.matches.examples)} examples ({self.matches.model}; {how})"
+            f" {given} example{'s' * (given != 1)} ({self.matches.model}; {how})"
         )
 
     def sheet(self) -> NDArray[np.uint8]:

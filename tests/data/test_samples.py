@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from handful.data.manifest import read_manifest
-from handful.data.samples import cells, omniglot
-from handful.data.samples.draw import draw, draw_cells
+from handful.data.samples import cells, nuclei, omniglot
+from handful.data.samples.draw import draw, draw_cells, draw_nuclei
 from handful.images import read
 
 
@@ -92,3 +92,20 @@ def test_cells_drawn_again_are_the_same(data_root: Callable[[str], Path], tmp_pa
     kept = {path.name: path.read_bytes() for path in cells().folder.rglob("*.*")}
     assert found == {name: kept[name] for name in found}
     assert len(found) == 12 + 2
+
+
+def test_nuclei_are_one_example_and_four_queries() -> None:
+    sample = nuclei()
+    assert (sample.support.labels, len(sample.support), len(sample.queries)) == (("object",), 1, 4)
+    assert [int(truth.max()) for truth in sample.truth] == [27, 17, 34, 9]
+    for place, truth in enumerate(sample.truth):
+        assert np.array_equal(sample.queries.checked_mask(place, 0) == 1, truth > 0)
+    assert "CC0" in (sample.folder / "LICENSE").read_text()
+    size = sum(path.stat().st_size for path in sample.folder.rglob("*") if path.is_file())
+    assert size < 600_000
+
+
+@pytest.mark.data("nuclei-sample")
+def test_nuclei_drawn_again_are_the_same(data_root: Callable[[str], Path], tmp_path: Path) -> None:
+    draw_nuclei(data_root("nuclei-sample") / "stained", tmp_path)
+    assert files(tmp_path) == files(nuclei().folder)

@@ -49,7 +49,7 @@ def separate(
     if typical is not None and parts.any():
         parts = _split(mask, parts, typical)
     area = np.bincount(parts.ravel())
-    kept = area >= min_area
+    kept = area >= max(min_area, 1)
     kept[0] = False
     numbers = (np.cumsum(kept) * kept).astype(np.int32)
     found: NDArray[np.int32] = numbers[parts]

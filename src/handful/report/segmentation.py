@@ -30,8 +30,11 @@ _FILL = 0.3
 
 
 def colours_of(labels: Sequence[str]) -> dict[str, str]:
-    """Return a colour for each class, told apart with any kind of colour vision."""
-    return {label: PALETTE[place % len(PALETTE)] for place, label in enumerate(labels)}
+    """Return a colour for each class, told apart with any kind of colour vision.
+
+    The first is vermilion, which neither stained tissue nor a dark ground swallows.
+    """
+    return {label: PALETTE[(place + 1) % len(PALETTE)] for place, label in enumerate(labels)}
 
 
 def overlay(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import torch
@@ -71,14 +73,14 @@ class _Bright:
     def __init__(self) -> None:
         self.shown = []
 
-    def encode(self, images: list[Image]) -> list[Features]:
+    def encode(self, images: Sequence[Image]) -> list[Features]:
         self.shown += [(image.shape[0], image.shape[1]) for image in images]
         return [{"grey": torch.from_numpy(i[..., 0].copy())[None] / 255} for i in images]
 
     def condition(self, features: object, masks: object) -> None:
         """Learn nothing."""
 
-    def answer(self, query: Features, states: list[None]) -> Answer:
+    def answer(self, query: Features, states: Sequence[None]) -> Answer:
         grey = query["grey"].float()
         return Answer(grey.expand(len(states), -1, -1), grey.amax().expand(len(states)))
 

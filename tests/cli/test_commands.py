@@ -14,7 +14,7 @@ from PIL import Image
 
 from handful import __version__, zoo
 from handful.cli.main import COMMANDS, main
-from handful.data.samples import cells, omniglot
+from handful.data.samples import cells, nuclei, omniglot
 from handful.files import write_text
 
 SAMPLE = omniglot()
@@ -224,7 +224,7 @@ def test_answers_are_explained(capsys: pytest.CaptureFixture[str], tmp_path: Pat
 
 def test_demo(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     answer = ask(capsys, "demo", "--out", str(tmp_path / "demo"), *NEAREST)
-    assert set(answer) == {"report", "seconds", "recognize", "explain"}
+    assert set(answer) == {"report", "seconds", "recognize", "segment", "explain"}
     assert Path(answer["report"]) == tmp_path / "demo" / "report.html"
     page = Path(answer["report"]).read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>")
@@ -237,6 +237,11 @@ def test_demo(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert counts["right"] == right
     assert counts["accuracy"] == right / 40
     assert Path(counts["picture"]).read_bytes().startswith(b"\x89PNG")
+
+    segmented = answer["segment"]
+    assert segmented["objects"] == sum(len(set(t.ravel()) - {0}) for t in nuclei().truth)
+    assert 0.3 < segmented["iou"] <= 1
+    assert Path(segmented["picture"]).read_bytes().startswith(b"\x89PNG")
 
     explained = answer["explain"]
     assert explained["evidence"]["fall"] == pytest.approx(

@@ -10,7 +10,7 @@ from handful.cli.common import Device, Json, Model, emit
 from handful.data.manifest import Row
 from handful.data.pictures import Cutout
 from handful.data.progress import track
-from handful.data.samples import ObjectSample, Sample, cells, omniglot
+from handful.data.samples import MaskSample, ObjectSample, Sample, cells, nuclei, omniglot
 from handful.explain import Explainer
 from handful.images import clip_box, size
 from handful.recognize import Recognizer
@@ -18,12 +18,14 @@ from handful.report.explanation import section, write_pictures
 from handful.report.objects import Objects
 from handful.report.page import Page
 from handful.report.recognition import Recognition
+from handful.report.segmentation import Segmented
+from handful.segment import Segmenter
 
 LEAD = "Real images that come with the package, of classes that no model here has learned from."
 
 
 def demo(*, out: Path, model: Model = "auto", device: Device = "auto", json: Json = False) -> None:
-    """Name real characters and real cells from a few examples each, explain, write a report.
+    """Name, count, segment and explain real pictures from a few examples; write a report.
 
     Parameters
     ----------
@@ -36,12 +38,16 @@ def demo(*, out: Path, model: Model = "auto", device: Device = "auto", json: Jso
     report = out / "report.html"
     page = Page("handful: a demonstration", LEAD)
     page.add(recognition.section("Recognize characters")).add(objects.section("Count cells"))
+    segmented = _segment(nuclei(), device)
+    page.add(segmented.section("Segment nuclei"))
     explained = _explain(cells(), model, device, out, page)
     page.write(report)
     counts = recognition.counts() | _written(recognition, out, "recognition")
     counts["cells"] = objects.counts() | _written(objects, out, "cells")
     seconds = round(time.perf_counter() - start, 2)
     value = {"report": str(report), "seconds": seconds, "recognize": counts}
+    segmented.draw(out / "nuclei.png")
+    value["segment"] = segmented.counts() | {"picture": str(out / "nuclei.png")}
     value["explain"] = explained
     emit(value, json, _text(value))
 
@@ -64,6 +70,14 @@ def _count(sample: ObjectSample, model: str, device: str) -> Objects:
     pictures = track([row.picture for row in rows], "Naming cells", len(rows))
     answers = recognizer.predict(pictures)
     return Objects(sample.support, answers, tuple(str(row.label) for row in rows))
+
+
+def _segment(sample: MaskSample, device: str) -> Segmented:
+    """Segment and count nuclei from one picture with all of its nuclei marked."""
+    segmenter = Segmenter(device=device, split=True).fit(sample.support)
+    photos = [sample.queries.photo(place) for place in range(len(sample.queries))]
+    answers = segmenter.predict(track(photos, "Segmenting", len(photos)))
+    return Segmented(sample.support, answers, sample.truth)
 
 
 def _explain(
@@ -99,6 +113,7 @@ def _written(found: Recognition | Objects, out: Path, name: str) -> dict[str, st
 def _text(value: dict[str, Any]) -> str:
     counts = value["recognize"]
     cells = counts["cells"]
+    segmented = value["segment"]
     return "\n".join(
         [
             f"{counts['right']} of {counts['known']} characters named rightly from one example"
@@ -108,6 +123,8 @@ def _text(value: dict[str, Any]) -> str:
             ' "none of these"',
             f"{cells['right']} of {cells['objects']} cells named rightly from three examples of"
             f" each kind ({cells['model']})",
+            f"{segmented['counted']} nuclei counted, truly {segmented['objects']}, masks at IoU"
+            f" {segmented['iou']:.2f}, from one picture with a mask ({segmented['model']})",
             f"why one white cell is like another: {value['explain']['overlay']}",
             f"{value['report']}  ({value['seconds']:.1f} s)",
         ]

@@ -224,7 +224,10 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]
             threshold=limit,
             chosen=self.chosen_,
             skipped=tuple(skipped or ()),
-            warnings=self.check_.warnings if self.check_ else (),
+            warnings=(
+                *(self.check_.warnings if self.check_ else ()),
+                *(warning for answer in answers for warning in answer.warnings),
+            ),
         )
 
     @property
@@ -348,7 +351,8 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]
                 instances = separate(masks[place], least, typical if self.split else None)
             found = instances if instances is not None and instances.any() else None
             regions.append(Region(label, float(presence[place]), found))
-        return Segmentation(path, (height, width), tuple(regions))
+        warnings = _warnings(self.zoom_.shortfall((height, width)), path or "a picture")
+        return Segmentation(path, (height, width), tuple(regions), warnings)
 
 
 def _shots(
@@ -362,6 +366,15 @@ def _shots(
         (label, Shot(place, example.image, features, [tile.cut(mask) for tile in tiles]))
         for label, mask in example.masks.items()
     ]
+
+
+def _warnings(shortfall: float | None, path: str) -> tuple[str, ...]:
+    if shortfall is None:
+        return ()
+    return (
+        f"{path}: too large to be seen at the size of the examples, seen at"
+        f" {100 * shortfall:.0f} % of it; cut it into pieces to find its small objects",
+    )
 
 
 def _limit(method: SegmentationMethod, reject: float | str | None) -> float | None:

@@ -112,3 +112,10 @@ def test_few_tiles_of_a_large_example_are_learned_from() -> None:
     kept = learning_tiles(tiles, [mask])
     assert any((tile.cut(mask) == 1).any() for tile in kept)
     assert len(kept) <= module.SHOWING + module.EMPTY < len(tiles)
+
+
+def test_a_picture_that_is_seen_too_small_says_so() -> None:
+    assert Zoom(4.0, 100.0).shortfall((520, 696)) is None
+    assert Zoom(None, 0.1).shortfall((9000, 12000)) is None
+    share = Zoom(4.0, 100.0).shortfall((9000, 12000))
+    assert share == pytest.approx((MOST_PIXELS / 108e6) ** 0.5 / 4)

@@ -90,6 +90,8 @@ class Segmentation(Sequence[Region]):
         Height and width of the picture, in pixels.
     regions : tuple of Region
         One for each class of the support, in the order of its labels.
+    warnings : tuple of str
+        What to know of this answer, one line each.
 
     Examples
     --------
@@ -101,6 +103,7 @@ class Segmentation(Sequence[Region]):
     image: str | None
     size: tuple[int, int]
     regions: tuple[Region, ...]
+    warnings: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.regions)
@@ -153,7 +156,7 @@ class Segmentations(Sequence[Segmentation]):
     skipped : tuple of (str, str)
         The pictures that could not be read, each with the reason.
     warnings : tuple of str
-        What to look at in the support before trusting the answers.
+        What to look at in the support before trusting the answers, and what to know of each.
     """
 
     results: tuple[Segmentation, ...]

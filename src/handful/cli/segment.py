@@ -138,13 +138,13 @@ def segment(
         "sheet": str(sheet),
         "written": [str(path) for path in run.written],
         "skipped": [*map(list, (*segmenter.skipped_, *run.skipped))],
-        "warnings": list(segmenter.check_.warnings if segmenter.check_ else ()),
+        "warnings": [*(segmenter.check_.warnings if segmenter.check_ else ()), *run.warnings],
     }
     emit(value, json, _text(value))
     for skipped in value["skipped"]:
         note(f"skipped: {_line(*skipped)}")
     for warning in value["warnings"]:
-        note(f"look at the support: {warning}")
+        note(f"look at {warning}")
 
 
 @dataclass
@@ -158,6 +158,7 @@ class _Run:
     skipped: list[tuple[str, str]] = field(default_factory=list)
     written: list[Path] = field(default_factory=list)
     panels: list[tuple[str, NDArray[np.uint8]]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     stems: set[str] = field(default_factory=set)
 
     def write(self, paths: Iterator[Path], pixel_size: float | None) -> None:
@@ -190,6 +191,7 @@ class _Run:
             answers = self.segmenter.predict([str(path)], on_error="skip")
             self.skipped += answers.skipped
             for answer in answers:
+                self.warnings += answer.warnings
                 yield self._one(path, answer)
 
     def _one(self, path: Path, answer: Segmentation) -> FoundImage:

@@ -35,7 +35,7 @@ OBJECT = 48
 MOST_FACTOR = 8.0
 """The largest magnification."""
 
-MOST_PIXELS = 2**25
+MOST_PIXELS = 2**26
 """A picture seen at more pixels than this is magnified less, or shrunk: time and memory end."""
 
 TILE, OVERLAP = 768, 128
@@ -93,6 +93,12 @@ class Zoom:
         """Return the factor at which a picture of `size` = (height, width) is seen."""
         wanted = SIDE / max(size) if self.factor is None else self.factor
         return min(wanted, math.sqrt(MOST_PIXELS / (size[0] * size[1])))
+
+    def shortfall(self, size: tuple[int, int]) -> float | None:
+        """Return which share of its factor a picture of `size` gets; None: all of it."""
+        if self.factor is None or self.factor_at(size) == self.factor:
+            return None
+        return self.factor_at(size) / self.factor
 
     def tiles(self, size: tuple[int, int]) -> list[Tile]:
         """Cut a picture of `size` = (height, width) into tiles that overlap, row by row."""

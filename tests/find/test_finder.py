@@ -93,9 +93,28 @@ def test_a_picture_of_the_index_is_not_encoded_again(
     assert {match.image for match in found} == set(of_class(index, 4))
 
 
-def test_with_negatives_a_logistic_regression_ranks(index: Index) -> None:
+def test_negatives_move_the_mean_away_from_theirs(index: Index) -> None:
     like, unlike = of_class(index, 2)[:3], of_class(index, 4)[:2]
-    finder = Finder(index).fit(like, unlike)
+    found = Finder(index).fit(like, unlike).search(k=1000)
+    assert (found.head, found.not_examples) == ("prototype", tuple(unlike))
+    paths, features = table(index)
+
+    def mean(names: list[str]) -> np.ndarray:
+        total = features[[paths.index(name) for name in names]].sum(0)
+        return total / np.linalg.norm(total)
+
+    value = features @ (mean(like) - 0.25 * mean(unlike))
+    others = [i for i in np.argsort(-value) if paths[i] not in {*like, *unlike}]
+    assert [match.image for match in found] == [paths[i] for i in others]
+    scores = ((1 + value[others]) / 2).clip(0, 1)
+    np.testing.assert_allclose([match.score for match in found], scores, atol=1e-3)
+    away = 1 - features[others] @ mean(like)
+    np.testing.assert_allclose([match.distance for match in found], away, atol=1e-3)
+
+
+def test_a_logistic_regression_ranks_where_it_is_asked_for(index: Index) -> None:
+    like, unlike = of_class(index, 2)[:3], of_class(index, 4)[:2]
+    finder = Finder(index, head="logistic").fit(like, unlike)
     found = finder.search(k=1000)
     assert found.head == "logistic"
     assert found.not_examples == tuple(unlike)
@@ -150,8 +169,8 @@ def test_a_shortlist_is_made_above_a_number_of_pictures(
     finder = Finder(index).fit(of_class(index, 0)[0])
     assert finder._shortlist_size(20) is None
     monkeypatch.setattr("handful.find.finder.SHORTLIST_FROM", 59)
-    assert finder._shortlist_size(20) == 2000
-    assert finder._shortlist_size(50) == 5000
+    assert finder._shortlist_size(20) == 5000
+    assert finder._shortlist_size(80) == 8000
 
 
 @pytest.mark.parametrize("bits", [4, 12, 24, 100])
@@ -162,7 +181,7 @@ def test_codes_alone(index: Index, bits: int) -> None:
     assert (found.search, found.bits, len(found)) == ("codes", bits, len(index) - 3)
     # the distances, from the functions themselves
     paths, features = table(index)
-    code = finder._library().take(finder._selected())
+    code = finder._coding.library.take(finder._selected())
     mean = features[[paths.index(path) for path in like]].mean(0)
     ours, all_ = code.margins(mean[None]) > 0, code.margins(features) > 0
     away = (ours != all_).sum(1)
@@ -249,8 +268,8 @@ def test_what_cannot_be_found(index: Index, tmp_path: Path) -> None:
         Finder(index).fit(good).search(0)
     with pytest.raises(InputError, match="radius"):
         Finder(index).fit(good).range(-1)
-    with pytest.raises(InputError, match="1 to 256"):
-        Finder(index, bits=257).fit(good).search(1)
+    with pytest.raises(InputError, match="1 to 512"):
+        Finder(index, bits=513).fit(good).search(1)
     with pytest.raises(InputError, match="is one of auto"):
         Finder(index, head="nearest").fit(good)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="no index here"):

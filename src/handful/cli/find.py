@@ -57,8 +57,8 @@ def find(
         Answer every picture at most so far away, in place of -k: 1 - cosine, or with --bits the
         bits that differ. 0.001 with one example finds its copies.
     head
-        prototype: rank by likeness to the mean of the examples; logistic: by logistic regression
-        against others; auto: prototype, with --unlike logistic.
+        prototype: rank by likeness to the mean of the examples, less that to --unlike; logistic: by
+        logistic regression against --unlike and random others; auto: prototype.
     out
         Write the answers into this directory: a page, a contact sheet, a table.
     explain

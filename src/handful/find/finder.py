@@ -6,7 +6,6 @@ searched one of `handful.index`.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable, Sequence
 from typing import Literal, Self, get_args
@@ -21,23 +20,19 @@ from torch.nn.functional import normalize
 from handful.answers.matches import Match, Matches, SearchKind
 from handful.data.pictures import Cutout, Picture, many, name, title
 from handful.errors import InputError
+from handful.find.coding import RANDOM_BITS, Coding, random_library
 from handful.find.collection import Index
-from handful.find.criterion import Criterion, fit_criterion
-from handful.index.code_store import CodeStore, store_of
-from handful.index.codes import gather, sliced_codes
+from handful.find.criterion import Criterion, Head, fit_criterion
 from handful.index.flat import Flat
 from handful.index.hits import Floats, Ints, best
 from handful.methods.encoding import encode_pictures
-from handful.methods.hashing import LSH, HashLibrary
-from handful.methods.hashing.selection import select
+from handful.methods.hashing import HashLibrary
 from handful.methods.scores import calibration_of
 
 HeadChoice = Literal["auto", "prototype", "logistic"]
 
 SHORTLIST_FROM = 200_000
 """Pictures above which codes make a shortlist."""
-
-SHORTLIST_BITS = 256
 
 NEGATIVES = 200
 """Pictures of the index that stand for all others, where none are given."""
@@ -51,17 +46,18 @@ class Finder(BaseEstimator):  # type: ignore[misc]
     index : Index or path-like
         The collection.
     head : {"auto", "prototype", "logistic"}
-        ``prototype``: by cosine to the mean of the examples. ``logistic``: by logistic
-        regression against pictures that do not show it, those given and `NEGATIVES` random ones
-        of the index. ``auto``: `prototype`, but where negatives are given `logistic`.
+        ``prototype``: by cosine to the mean of the examples, moved away from the mean of what is
+        given as unlike them. ``logistic``: by logistic regression against what is given as unlike
+        them and `NEGATIVES` random pictures of the index; on photos it is as good from ten
+        examples, and less good from fewer. ``auto``: `prototype`.
     bits : int, optional
         Search by codes of so many bits alone, the functions being selected for the examples.
     shortlist : "auto", int or None
         Of how many pictures a code makes a shortlist, which features then rank; None: every
         feature is compared. ``auto``: None up to `SHORTLIST_FROM` pictures, above it the larger
-        of 2,000, 100 k and a hundredth of them.
+        of 5,000, 100 k and a fiftieth of them.
     library : HashLibrary, optional
-        The hash functions; by default `SHORTLIST_BITS` random hyperplanes.
+        The hash functions; by default `handful.find.coding.RANDOM_BITS` random hyperplanes.
     seed : int
         Of the random negatives and hyperplanes.
 
@@ -141,21 +137,21 @@ class Finder(BaseEstimator):  # type: ignore[misc]
             why = f": {self.skipped_[0][1]}" if self.skipped_ else "; give one or more"
             raise InputError(f"no example to find the like of{why}")
         self._given = np.concatenate([own, others])
-        head = self.head
-        if head == "auto":
-            head = "logistic" if len(negative) else "prototype"
-        self._positive, self._negative = positive, torch.cat([negative, self._background()])
-        if not len(self._negative):
+        self._positive, background = positive, self._background()
+        head: Head = "logistic" if self.head == "logistic" else "prototype"
+        if not len(negative) + len(background):
             head = "prototype"  # there is nothing else to tell the examples from
+        self._others = torch.cat([negative, background])
         self.criterion_: Criterion = fit_criterion(
-            calibration_of(self.index_.matcher), head, positive, self._negative
+            calibration_of(self.index_.matcher), head, positive, negative, background
         )
-        self._codes: dict[tuple[int, ...], CodeStore] = {}
+        library = self.library or random_library(positive.shape[1], self.seed)
+        self._coding = Coding(self.index_, self._snapshot, library, self._given)
         return self
 
     def search(self, k: int = 20) -> Matches:
         """Return the k pictures that most surely show it, fewer where there are fewer."""
-        criterion = self._fitted()
+        self._fitted()
         if k < 1:
             raise InputError(f"k is {k}; ask for 1 match or more")
         if self.bits is not None:
@@ -163,10 +159,7 @@ class Finder(BaseEstimator):  # type: ignore[misc]
         size = self._shortlist_size(k)
         if size is None or size >= len(self._flat):
             return self._ranked(self._exact(k), "exact")
-        rows = self._shortlisted(size)
-        scores = criterion.raw(torch.from_numpy(self._flat.take(rows))).numpy()
-        found, _ = best(rows, -scores.astype(np.float64), k)
-        return self._ranked(found, "shortlist")
+        return self._ranked(self._nearest_of(self._shortlisted(size), k), "shortlist")
 
     def range(self, radius: float) -> Matches:
         """Return every picture at most `radius` from the mean of the examples.
@@ -182,7 +175,7 @@ class Finder(BaseEstimator):  # type: ignore[misc]
             raise InputError(f"radius is {radius}; give 0 or more")
         if self.bits is not None:
             return self._by_codes(radius=int(radius))
-        ((rows, _),) = self._without_given().range(self._prototype()[None], radius)
+        ((rows, _),) = self._without_given().range(self.criterion_.prototype.numpy()[None], radius)
         return self._ranked(rows, "exact")
 
     def explained_score(self, vectors: Tensor) -> Tensor:
@@ -195,8 +188,8 @@ class Finder(BaseEstimator):  # type: ignore[misc]
         unit = normalize(vectors, dim=-1)
         if self.bits is None:
             return criterion.raw(unit)
-        code = self._library().take(self._selected())
-        side = np.where(code.margins(self._prototype()[None])[0] > 0, 1, -1)
+        code = self._coding.library.take(self._selected())
+        side = np.where(code.margins(self._target())[0] > 0, 1, -1)
         weights = torch.from_numpy(code.weights * side[:, None]).to(vectors)
         bias = torch.from_numpy(code.bias * side).to(vectors)
         return torch.mean(unit @ weights.T + bias, dim=1)
@@ -245,36 +238,46 @@ class Finder(BaseEstimator):  # type: ignore[misc]
         searched.remove(self._given)
         return searched
 
-    def _prototype(self) -> NDArray[np.float32]:
-        prototype: NDArray[np.float32] = self.criterion_.prototype.numpy()
-        return prototype
+    def _target(self) -> NDArray[np.float32]:
+        """Return what pictures are compared with, (1, D)."""
+        target: NDArray[np.float32] = self.criterion_.target.numpy()[None]
+        return target
 
     def _exact(self, k: int) -> Ints:
         searched = self._without_given()
         if self.criterion_.head == "prototype":
-            return searched.search(self._prototype()[None], k).rows[0] if len(searched) else _NONE
+            return searched.search(self._target(), k).rows[0] if len(searched) else _NONE
         scores = searched.score(self.criterion_.raw).astype(np.float64)
         rows = np.flatnonzero(searched.alive)
         return best(rows, -scores[rows], k)[0]
+
+    def _nearest_of(self, rows: Ints, k: int) -> Ints:
+        """Return the k of some rows that the criterion ranks first."""
+        if self.criterion_.head == "prototype":
+            return best(rows, self._flat.rank(self._target()[0], rows), k)[0]
+        features = normalize(torch.from_numpy(self._flat.take(rows)), dim=-1)
+        return best(rows, -self.criterion_.raw(features).numpy().astype(np.float64), k)[0]
 
     def _shortlist_size(self, k: int) -> int | None:
         if self.shortlist != "auto":
             return self.shortlist
         count = len(self._flat)
-        return max(2000, 100 * k, count // 100) if count > SHORTLIST_FROM else None
+        return max(5000, 100 * k, count // 50) if count > SHORTLIST_FROM else None
 
     def _shortlisted(self, size: int) -> Ints:
-        """Return the rows whose codes are nearest to that of the prototype."""
-        library = self._library()
-        chosen = np.arange(min(SHORTLIST_BITS, len(library)))
-        query = library.take(chosen).encode(self._prototype()[None])
-        rows: Ints = self._code_store(chosen).search(query, size).rows[0]
+        """Return the rows whose codes are nearest to that of what is looked for."""
+        chosen = np.arange(min(RANDOM_BITS, len(self._coding.library)))
+        query = self._coding.encode(chosen, self._target())
+        rows: Ints = self._coding.store(chosen).search(query, size).rows[0]
         return rows
+
+    def _selected(self) -> Ints:
+        assert self.bits is not None
+        return self._coding.select(self.bits, self._positive, self._others)
 
     def _by_codes(self, k: int | None = None, radius: int = 0) -> Matches:
         chosen = self._selected()
-        query = self._library().take(chosen).encode(self._prototype()[None])
-        store = self._code_store(chosen)
+        query, store = self._coding.encode(chosen, self._target()), self._coding.store(chosen)
         if k is None:
             ((rows, away),) = store.range(query, radius)
         else:
@@ -285,43 +288,12 @@ class Finder(BaseEstimator):  # type: ignore[misc]
         cosine = torch.from_numpy(np.cos(np.pi * np.asarray(away) / bits))
         return self._matches(rows, self.criterion_.score_of_cosine(cosine), away, "codes")
 
-    def _selected(self) -> Ints:
-        """Return the functions of the code: those that tell the examples from the others."""
-        assert self.bits is not None
-        library, bits = self._library(), self.bits
-        if not 1 <= bits <= len(library):
-            raise InputError(f"{bits} bits: the index has codes of 1 to {len(library)}")
-        features = torch.cat([self._positive, self._negative]).numpy()
-        number = np.repeat([1, 0], [len(self._positive), len(self._negative)])
-        return np.asarray(select(library.rows(features), number, bits, positive=1))
-
-    def _library(self) -> HashLibrary:
-        if self.library is not None:
-            return self.library
-        width = self._flat.parts[0].shape[1]
-        drawn = LSH(SHORTLIST_BITS, self.seed).fit(np.zeros((2, width)))
-        return HashLibrary(drawn.weights_.T.astype(np.float32), drawn.bias_.astype(np.float32))
-
-    def _code_store(self, chosen: Ints) -> CodeStore:
-        """Return a store of the codes of all pictures but those given, by some functions."""
-        key = tuple(chosen.tolist())
-        if key not in self._codes:
-            library = self._library()
-            slices = sliced_codes(
-                self.index_.folder, self._snapshot, _key(library), library.rows, len(library)
-            )
-            codes = gather(slices, [segment.rows for segment in self._snapshot.segments], chosen)
-            store = store_of(codes, len(chosen))
-            dead = ~self._flat.alive
-            dead[self._given] = True
-            store.remove(np.flatnonzero(dead))
-            self._codes = {key: store}
-        return self._codes[key]
-
     def _ranked(self, rows: Ints, kind: SearchKind) -> Matches:
         """Return matches from rows, in the order of their scores."""
         scores = self.criterion_.score(torch.from_numpy(self._flat.take(rows)))
-        return self._matches(rows, scores, self._flat.rank(self._prototype(), rows), kind)
+        return self._matches(
+            rows, scores, self._flat.rank(self.criterion_.prototype.numpy(), rows), kind
+        )
 
     def _matches(
         self, rows: Ints, scores: Tensor, distances: Floats | Ints, kind: SearchKind
@@ -342,13 +314,6 @@ class Finder(BaseEstimator):  # type: ignore[misc]
             self.bits if kind == "codes" else None,
             self.skipped_,
         )
-
-
-def _key(library: HashLibrary) -> str:
-    """Return a name for the functions of a library: codes are kept under it."""
-    digest = hashlib.sha256(library.weights.tobytes())
-    digest.update(library.bias.tobytes())
-    return digest.hexdigest()[:16]
 
 
 _NONE: Ints = np.empty(0, np.int64)

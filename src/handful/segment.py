@@ -22,7 +22,7 @@ from handful.data.segmentation_set import SegmentationSet
 from handful.errors import InputError
 from handful.files import sha256
 from handful.images import ImageLike
-from handful.methods import segmenters
+from handful.methods import discriminant_segmentation, segmenters
 from handful.methods.mask_check import Shot, check_masks
 from handful.methods.mask_support import Example, MaskLike, gather_examples
 from handful.methods.refining import Refine, refine_masks
@@ -38,7 +38,7 @@ from handful.methods.zoom import (
     soft_masks,
 )
 
-DEFAULT = "prototypes:handful-base"
+DEFAULT = "discriminant:handful-base"
 """The model of ``auto``: nothing is trained, and the network comes with the package."""
 
 # what one picture may need at a time: the next is decoded meanwhile
@@ -51,7 +51,8 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]
     Parameters
     ----------
     model : str, path or SegmentationMethod
-        ``"auto"`` (`DEFAULT`), a name of `handful.methods.segmenters`, or a method object.
+        ``"auto"`` (`DEFAULT`), ``"discriminant:BACKBONE"``, a name of
+        `handful.methods.segmenters`, or a method object.
     device : str
         ``"auto"``, ``"cpu"``, ``"cuda"``, ...
     reject : "auto", None or float
@@ -328,7 +329,11 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]
         chosen = "as asked"
         if asked == "auto":
             asked, chosen = DEFAULT, "auto: examples with masks"
-        return segmenters.load(asked, self.weights, self.device, self.backbone_weights), chosen
+        if asked.partition(":")[0] != "discriminant":
+            return segmenters.load(asked, self.weights, self.device, self.backbone_weights), chosen
+        if self.weights is not None:
+            raise InputError(f"{asked}: learns nothing; give the network backbone_weights")
+        return discriminant_segmentation.load(asked, self.device, self.backbone_weights), chosen
 
     def _segment(self, path: str | None, image: Image) -> Segmentation:
         height, width = image.shape[:2]

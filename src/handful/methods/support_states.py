@@ -8,10 +8,11 @@ from typing import Any
 from torch import Tensor
 
 from handful.errors import InputError
+from handful.methods.discriminant_segmentation import Discriminant
 from handful.methods.mshnet.support import SupportState
 from handful.methods.prototype_segmentation import PrototypePair
 
-_KINDS = {kind.__name__: kind for kind in (PrototypePair, SupportState)}
+_KINDS = {kind.__name__: kind for kind in (PrototypePair, Discriminant, SupportState)}
 
 
 def pack_states(states: Sequence[Any]) -> tuple[str, dict[str, Tensor]]:

@@ -1,0 +1,233 @@
+"""Segmentation without training: a linear discriminant between an object and what surrounds it.
+
+Prototypes (means of the features of either side) are told apart by the cosine in
+`handful.methods.prototype_segmentation`; here by Fisher's linear discriminant with the covariance
+of the support's own pixels, so that directions in which pixels scatter anyhow count little.
+R. Fisher, "The use of multiple measurements in taxonomic problems", 1936; the ridge as in
+J. Friedman, "Regularized discriminant analysis", 1989.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d, interpolate, normalize
+
+from handful.backbones import FeatureMaps
+from handful.errors import InputError
+from handful.methods.dense_features import encode_maps, presence_of
+from handful.methods.prototype_segmentation import PrototypePair, PrototypeSegmentation
+from handful.methods.segmenter import Answer, Features, Image, Mask
+
+LAYERS, PRESENCE = ("stride8", "stride16"), "stride32"
+"""Maps of handful-base by which pixels are told apart, and by which presence is told."""
+
+RIDGE = 1.0
+"""What is added to the covariance, in parts of its mean eigenvalue.
+
+On the validation classes (bottle, motorbike, sign, flower) and on nuclei .3, 1 and 10 differ by
+less than two points of IoU.
+"""
+
+THRESHOLD = 0.5
+
+
+@dataclass(frozen=True)
+class Discriminant:
+    """One class: a plane between object and surroundings, and their prototypes.
+
+    Attributes
+    ----------
+    weights : Tensor
+        (C,), over the maps one after the other.
+    bias : Tensor
+        (): a pixel x belongs where weights . x + bias is above 0.
+    pair : PrototypePair
+        For presence.
+    """
+
+    weights: Tensor
+    bias: Tensor
+    pair: PrototypePair
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return all of it under flat names, as safetensors keeps it."""
+        return {"weights": self.weights, "bias": self.bias, **self.pair.tensors()}
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Discriminant:
+        """Return the discriminant whose `tensors` these are."""
+        rest = dict(tensors)
+        try:
+            weights, bias = rest.pop("weights"), rest.pop("bias")
+        except KeyError as error:
+            raise InputError(f"a discriminant without {error}; fit again") from None
+        return cls(weights, bias, PrototypePair.from_tensors(rest))
+
+
+class DiscriminantSegmentation:
+    """Tell every pixel's features apart by a plane that the support's pixels set.
+
+    Parameters
+    ----------
+    backbone : FeatureMaps
+        With its weights loaded.
+    name : str
+        The name under which results quote it.
+    layers : sequence of str
+        Maps of the backbone, the finest first; coarser ones are resized to it.
+    presence : str
+        The map by whose prototypes presence is told: a coarse one sees what a thing is.
+    ridge : float
+        See `RIDGE`; above 0.
+    threshold : float
+        Presence at or above which the class is said to be there.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from handful.backbones.handful_base import HandfulBase
+    >>> method = DiscriminantSegmentation(HandfulBase().load(), "discriminant:handful-base")
+    >>> photo = np.zeros((64, 64, 3), np.uint8)
+    >>> photo[16:48, 16:48] = (255, 160, 0)
+    >>> features = method.encode([photo])
+    >>> state = method.condition(features, [(photo[..., 0] > 0).astype(np.uint8)])
+    >>> method.answer(features[0], [state]).masks.shape
+    torch.Size([1, 8, 8])
+    """
+
+    def __init__(
+        self,
+        backbone: FeatureMaps,
+        name: str,
+        layers: Sequence[str] = LAYERS,
+        presence: str = PRESENCE,
+        ridge: float = RIDGE,
+        threshold: float = THRESHOLD,
+    ) -> None:
+        self.layers = tuple(layers)
+        self._presence = PrototypeSegmentation(backbone, name, (presence,))
+        unknown = [layer for layer in self.layers if layer not in backbone.strides]
+        if unknown or not self.layers:
+            raise InputError(f"{backbone.name}: has no map {', '.join(unknown) or 'to stand on'}")
+        self.network = backbone
+        self.name = name
+        self.backbone = backbone.name
+        self.ridge = ridge
+        self.threshold = threshold
+
+    def encode(self, images: Sequence[Image]) -> list[dict[str, Tensor]]:
+        """Return the maps of photos, (channels, h, w) in half precision on the CPU."""
+        wanted = {*self.layers, *self._presence.layers}
+
+        def run(pixels: Tensor) -> dict[str, Tensor]:
+            maps = self.network(pixels)
+            return {layer: maps[layer] for layer in wanted}
+
+        return encode_maps(self.network, images, run)
+
+    def condition(self, features: Sequence[Features], masks: Sequence[Mask]) -> Discriminant:
+        """Return the plane of one class; all pixels of a side count alike, whatever their shot.
+
+        Parameters
+        ----------
+        features : sequence of mapping
+            Of each shot, what `encode` gave.
+        masks : sequence of array
+            (H, W) uint8, of any size: 1 the object, 0 not, 255 not counted.
+
+        Raises
+        ------
+        InputError
+            Another number of masks than of photos, or no mask with the object.
+        """
+        pair = self._presence.condition(features, masks)  # checks what is given
+        middles, scatter = [], []
+        for value in (1, 0):
+            pixels, share = map(torch.cat, zip(*self._pixels(features, masks, value), strict=True))
+            share = share / share.sum().clamp(min=1e-12)
+            middle = share @ pixels
+            centred = (pixels - middle) * share.sqrt()[:, None]
+            middles.append(middle)
+            scatter.append(centred.mT @ centred)
+        covariance = (scatter[0] + scatter[1]) / 2
+        size = len(covariance)
+        # a support of one cell scatters nowhere: then the prototypes alone decide
+        ridge = max(self.ridge * float(covariance.trace()) / size, 1e-6)
+        covariance += ridge * torch.eye(size, dtype=covariance.dtype)
+        weights = torch.linalg.solve(covariance, middles[0] - middles[1])
+        bias = -weights @ (middles[0] + middles[1]) / 2
+        return Discriminant(weights.float(), bias.float(), pair)
+
+    def answer(self, query: Features, states: Sequence[Discriminant]) -> Answer:
+        """Segment one query by several classes, on the grid of the finest layer.
+
+        Parameters
+        ----------
+        query : mapping
+            What `encode` gave.
+        states : sequence of Discriminant
+            What `condition` gave.
+        """
+        maps = [normalize(query[layer].float(), dim=0) for layer in self.layers]
+        weights = torch.stack([state.weights for state in states])
+        bias = torch.stack([state.bias for state in states])
+        total = torch.zeros(len(states), *maps[0].shape[1:]) + bias[:, None, None]
+        # a weighted sum of resized maps is the resized weighted sum: few channels to resize
+        start = 0
+        for found in maps:
+            own = weights[:, start : start + len(found)]
+            total += _resized(torch.einsum("kc,chw->khw", own, found), total)
+            start += len(found)
+        presence = self._presence.answer(query, [state.pair for state in states]).masks
+        return Answer(total.sigmoid(), presence_of(presence))
+
+    def _pixels(
+        self, features: Sequence[Features], masks: Sequence[Mask], value: int
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield of each shot the cells' features (n, C), and which share has the value (n,)."""
+        for found, mask in zip(features, masks, strict=True):
+            maps = [normalize(found[layer].float(), dim=0) for layer in self.layers]
+            pixels = torch.cat([_resized(layer, maps[0]) for layer in maps]).flatten(1).mT
+            of_value = torch.from_numpy(mask == value).float()[None]
+            share = adaptive_avg_pool2d(of_value, (maps[0].shape[1], maps[0].shape[2])).flatten()
+            kept = share > 0
+            yield pixels[kept].double(), share[kept].double()
+
+
+def load(
+    name: str = "discriminant:handful-base",
+    device: str = "auto",
+    backbone_weights: str | os.PathLike[str] | None = None,
+) -> DiscriminantSegmentation:
+    """Build the method by its name, ``discriminant`` or ``discriminant:BACKBONE``, with weights.
+
+    Raises
+    ------
+    InputError
+        A backbone without the maps that it needs, or weights that are missing.
+    """
+    from handful.backbones import build
+
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    network = build(name.partition(":")[2] or "handful-base").load(backbone_weights)
+    if set(LAYERS) <= set(network.strides):
+        return DiscriminantSegmentation(network.to(device), name)
+    by_stride = {stride: layer for layer, stride in network.strides.items()}
+    if not {8, 16, 32} <= set(by_stride):
+        raise InputError(f"{name}: needs maps of strides 8, 16 and 32; choose another network")
+    layers = (by_stride[8], by_stride[16])
+    return DiscriminantSegmentation(network.to(device), name, layers, by_stride[32])
+
+
+def _resized(maps: Tensor, like: Tensor) -> Tensor:
+    """Resize maps (n, h, w) to the grid of others, bilinearly."""
+    size = (like.shape[1], like.shape[2])
+    if maps.shape[1:] == size:
+        return maps
+    return interpolate(maps[None], size, mode="bilinear", align_corners=False)[0]

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+from handful.backbones.handful_base import HandfulBase
+from handful.errors import InputError
+from handful.methods.discriminant_segmentation import Discriminant, DiscriminantSegmentation
+from handful.methods.segmenter import Features, SegmentationMethod
+
+
+@pytest.fixture(scope="module")
+def method() -> DiscriminantSegmentation:
+    return DiscriminantSegmentation(HandfulBase(), "discriminant:handful-base", ridge=0.5)
+
+
+def photo(seed: int) -> tuple[Features, np.ndarray[tuple[int, int], np.dtype[np.uint8]]]:
+    """Random features on grids of 12 x 10 and 6 x 5, and a mask on the finer one."""
+    made = torch.Generator().manual_seed(seed)
+    mask = np.zeros((12, 10), np.uint8)
+    mask[3:9, 2:7] = 1
+    found = {
+        "stride8": torch.randn(4, 12, 10, generator=made) + torch.from_numpy(mask) * 1.5,
+        "stride16": torch.randn(6, 6, 5, generator=made),
+        "stride32": torch.randn(5, 3, 3, generator=made),
+    }
+    return found, mask
+
+
+def test_the_plane_is_that_of_scikit_learn(method: DiscriminantSegmentation) -> None:
+    shots = [photo(0), photo(1)]
+    state = method.condition([f for f, _ in shots], [m for _, m in shots])
+    rows, labels = [], []
+    for found, mask in shots:
+        maps = [torch.nn.functional.normalize(found[n], dim=0) for n in ("stride8", "stride16")]
+        maps[1] = torch.nn.functional.interpolate(maps[1][None], (12, 10), mode="bilinear")[0]
+        rows.append(torch.cat(maps).flatten(1).T.double().numpy())
+        labels.append(mask.ravel())
+    # (S + .5 t I) is 1.5 times the covariance that is shrunk by a third
+    twin = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.5 / 1.5, priors=[0.5, 0.5])
+    twin.fit(np.concatenate(rows), np.concatenate(labels))
+    assert np.allclose(state.weights, twin.coef_[0] / 1.5, atol=1e-4)
+    query, _ = photo(2)
+    soft = method.answer(query, [state]).masks[0]
+    maps = [torch.nn.functional.normalize(query[n], dim=0) for n in ("stride8", "stride16")]
+    maps[1] = torch.nn.functional.interpolate(maps[1][None], (12, 10), mode="bilinear")[0]
+    pixels = torch.cat(maps).flatten(1).T.double().numpy()
+    expected = 1 / (1 + np.exp(-twin.decision_function(pixels) / 1.5))
+    assert np.allclose(soft.flatten(), expected, atol=1e-4)
+
+
+def test_void_is_not_counted_and_classes_do_not_mix(method: DiscriminantSegmentation) -> None:
+    found, mask = photo(3)
+    void = mask.copy()
+    void[:, 8:] = 255
+    cut = {name: value.clone() for name, value in found.items()}
+    cut["stride8"][:, :, 8:] = 100.0
+    state, same = method.condition([found], [void]), method.condition([cut], [void])
+    assert torch.allclose(state.weights, same.weights, atol=1e-5)
+    other = method.condition([found], [1 - mask])
+    both, alone = method.answer(found, [state, other]), method.answer(found, [other])
+    assert torch.allclose(both.masks[1], alone.masks[0])
+    assert both.presence[1] == alone.presence[0]
+
+
+def test_its_state_is_kept_whole(method: DiscriminantSegmentation) -> None:
+    found, mask = photo(4)
+    state = method.condition([found], [mask])
+    again = Discriminant.from_tensors(state.tensors())
+    before, after = method.answer(found, [state]), method.answer(found, [again])
+    assert torch.equal(before.masks, after.masks)
+    assert torch.equal(before.presence, after.presence)
+    with pytest.raises(InputError, match="without 'bias'"):
+        Discriminant.from_tensors({"weights": state.weights})
+
+
+def test_one_cell_is_enough_and_none_is_refused(method: DiscriminantSegmentation) -> None:
+    assert isinstance(method, SegmentationMethod)
+    found, mask = photo(5)
+    one = np.zeros_like(mask)
+    one[4, 4] = 1
+    state = method.condition([found], [one])
+    assert torch.isfinite(state.weights).all()
+    soft = method.answer(found, [state]).masks[0]
+    assert soft.argmax() == 4 * 10 + 4
+    with pytest.raises(InputError, match="no mask shows"):
+        method.condition([found], [np.zeros_like(mask)])

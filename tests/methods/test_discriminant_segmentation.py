@@ -87,3 +87,19 @@ def test_one_cell_is_enough_and_none_is_refused(method: DiscriminantSegmentation
     assert soft.argmax() == 4 * 10 + 4
     with pytest.raises(InputError, match="no mask shows"):
         method.condition([found], [np.zeros_like(mask)])
+
+
+def test_presence_is_measured_by_the_examples_own(method: DiscriminantSegmentation) -> None:
+    found, mask = photo(6)
+    state = method.condition([found], [mask])
+    assert method.answer(found, [state]).presence.item() == pytest.approx(1.0)
+    pair = state.pair
+    near, far = pair.foreground["stride32"], pair.background["stride32"]
+    strength = {}
+    for name, (one, other) in {"like": (near, far), "unlike": (far, near)}.items():
+        query = {**found, "stride32": (one + 0.2 * other)[:, None, None].expand(-1, 3, 3).clone()}
+        unit = query["stride32"][:, 0, 0] / query["stride32"][:, 0, 0].norm()
+        expected = float((unit @ near - unit @ far) / state.evidence)
+        strength[name] = method.answer(query, [state]).presence.item()
+        assert strength[name] == pytest.approx(min(max(expected, 0.0), 1.0), abs=1e-4)
+    assert strength["unlike"] == 0.0 < strength["like"]

@@ -56,6 +56,7 @@ class Exhaustive:
         self._words = as_words(checked(codes, n_bits))
         self._rows = np.arange(len(self._words))
         self._next = len(self._words)
+        self._pool: ThreadPoolExecutor | None = None
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -90,13 +91,10 @@ class Exhaustive:
             away, places = faiss.knn_hamming(asked, near, min(k, len(near)))
             return away, places + part.start
 
-        parts = self._parts(len(table))
-        if len(parts) == 1:
-            found = [nearest(parts[0])]
-        else:
-            # a thread of faiss for each of ours
-            with ThreadPoolExecutor(len(parts), "hamming", faiss.omp_set_num_threads, (1,)) as pool:
-                found = list(pool.map(nearest, parts))
+        first, *others = self._parts(len(table))
+        waiting = [self._threads().submit(nearest, part) for part in others]
+        # this thread takes a shard too: it has nothing else to do
+        found = [nearest(first), *(part.result() for part in waiting)]
         away = np.concatenate([part[0] for part in found], axis=1).astype(np.int64)
         rows = self._rows[np.concatenate([part[1] for part in found], axis=1)]
         return Hits.stack([best(*pair, k) for pair in zip(rows, away, strict=True)])
@@ -133,6 +131,16 @@ class Exhaustive:
         except (OSError, ValueError, KeyError, EOFError) as error:
             raise InputError(f"{path}: no saved codes ({error}); save them again") from None
         return self
+
+    def _threads(self) -> ThreadPoolExecutor:
+        """Return the threads of the other shards; they end with this object."""
+        import faiss
+
+        if self._pool is None:
+            # each has one thread of faiss
+            setting = faiss.omp_set_num_threads
+            self._pool = ThreadPoolExecutor(self.shards, "hamming", setting, (1,))
+        return self._pool
 
     def _parts(self, total: int) -> list[slice]:
         count = max(1, min(self.shards, total // _LEAST_SHARD))

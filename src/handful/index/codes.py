@@ -10,14 +10,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from handful.errors import InputError
 from handful.files import replacing
-from handful.index.hits import Ints
 from handful.index.store import Snapshot
 
 Codes: TypeAlias = NDArray[np.uint8]
@@ -146,14 +145,18 @@ def as_numbers(codes: Codes, n_bits: int) -> NDArray[np.uint32]:
     return numbers
 
 
-def hamming(query: Codes, codes: Codes) -> Ints:
-    """Return how many bits differ between one code (B,) and each of some (N, B).
+def hamming(query: Codes, codes: Codes) -> NDArray[Any]:
+    """Return how many bits differ between one code (B,) and each of some (N, B), (N,) integers.
 
     Examples
     --------
     >>> hamming(np.array([5], np.uint8), np.array([[5], [4], [2]], np.uint8)).tolist()
     [0, 1, 3]
     """
+    short = {1: "<u1", 2: "<u2", 4: "<u4"}.get(codes.shape[1])
+    if short is not None:
+        words, asked = np.ascontiguousarray(codes).view(short), query.view(short)
+        return np.asarray(np.bitwise_count(words[:, 0] ^ asked[0]))
     words, asked = as_words(codes), as_words(query[None])[0]
     return np.asarray(np.bitwise_count(words ^ asked).sum(1, dtype=np.int64))
 

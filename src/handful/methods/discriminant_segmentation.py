@@ -48,25 +48,29 @@ class Discriminant:
         (): a pixel x belongs where weights . x + bias is above 0.
     pair : PrototypePair
         For presence.
+    evidence : Tensor
+        (): how strongly the examples themselves show the class by `pair`, on average.
     """
 
     weights: Tensor
     bias: Tensor
     pair: PrototypePair
+    evidence: Tensor
 
     def tensors(self) -> dict[str, Tensor]:
         """Return all of it under flat names, as safetensors keeps it."""
-        return {"weights": self.weights, "bias": self.bias, **self.pair.tensors()}
+        own = {"weights": self.weights, "bias": self.bias, "evidence": self.evidence}
+        return own | self.pair.tensors()
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Discriminant:
         """Return the discriminant whose `tensors` these are."""
         rest = dict(tensors)
         try:
-            weights, bias = rest.pop("weights"), rest.pop("bias")
+            own = [rest.pop(name) for name in ("weights", "bias", "evidence")]
         except KeyError as error:
             raise InputError(f"a discriminant without {error}; fit again") from None
-        return cls(weights, bias, PrototypePair.from_tensors(rest))
+        return cls(own[0], own[1], PrototypePair.from_tensors(rest), own[2])
 
 
 class DiscriminantSegmentation:
@@ -110,7 +114,8 @@ class DiscriminantSegmentation:
         threshold: float = THRESHOLD,
     ) -> None:
         self.layers = tuple(layers)
-        self._presence = PrototypeSegmentation(backbone, name, (presence,))
+        # unscaled: what is looked at is the difference of the cosines
+        self._presence = PrototypeSegmentation(backbone, name, (presence,), scale=1.0)
         unknown = [layer for layer in self.layers if layer not in backbone.strides]
         if unknown or not self.layers:
             raise InputError(f"{backbone.name}: has no map {', '.join(unknown) or 'to stand on'}")
@@ -161,10 +166,15 @@ class DiscriminantSegmentation:
         covariance += ridge * torch.eye(size, dtype=covariance.dtype)
         weights = torch.linalg.solve(covariance, middles[0] - middles[1])
         bias = -weights @ (middles[0] + middles[1]) / 2
-        return Discriminant(weights.float(), bias.float(), pair)
+        showing = [f for f, mask in zip(features, masks, strict=True) if (mask == 1).any()]
+        evidence = torch.cat([self._evidence(found, [pair]) for found in showing]).mean()
+        return Discriminant(weights.float(), bias.float(), pair, evidence)
 
     def answer(self, query: Features, states: Sequence[Discriminant]) -> Answer:
         """Segment one query by several classes, on the grid of the finest layer.
+
+        Presence is what the query shows of the class in parts of what the examples show, cut off
+        at 0 and 1: small or faint objects are not held against a query whose examples are so too.
 
         Parameters
         ----------
@@ -183,8 +193,13 @@ class DiscriminantSegmentation:
             own = weights[:, start : start + len(found)]
             total += _resized(torch.einsum("kc,chw->khw", own, found), total)
             start += len(found)
-        presence = self._presence.answer(query, [state.pair for state in states]).masks
-        return Answer(total.sigmoid(), presence_of(presence))
+        evidence = self._evidence(query, [state.pair for state in states])
+        usual = torch.stack([state.evidence for state in states]).clamp(min=1e-6)
+        return Answer(total.sigmoid(), (evidence / usual).clamp(0, 1))
+
+    def _evidence(self, features: Features, pairs: Sequence[PrototypePair]) -> Tensor:
+        """Return by how much the surest cells are nearer to each object than to its ground."""
+        return presence_of(self._presence.answer(features, pairs).masks.logit())
 
     def _pixels(
         self, features: Sequence[Features], masks: Sequence[Mask], value: int

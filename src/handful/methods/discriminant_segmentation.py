@@ -29,11 +29,14 @@ LAYERS, PRESENCE = ("stride8", "stride16"), "stride32"
 RIDGE = 1.0
 """What is added to the covariance, in parts of its mean eigenvalue.
 
-On the validation classes (bottle, motorbike, sign, flower) and on nuclei .3, 1 and 10 differ by
-less than two points of IoU.
+On 80 episodes of the validation classes (bottle, motorbike, sign, flower), whole pictures, .3, 1
+and 10 differ by one point of IoU (.413, .414, .404; prototypes of stride 16: .400).
 """
 
-THRESHOLD = 0.5
+THRESHOLD = 0.2
+"""Presence from which a class is there: on 60 pairs of photos with and without a validation class
+83 % of the first stay and 67 % of the second are answered empty (AUROC .84; at .3: 65 and 93 %).
+"""
 
 
 @dataclass(frozen=True)

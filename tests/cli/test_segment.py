@@ -135,3 +135,45 @@ def test_what_is_missing_is_one_line(
     error = capsys.readouterr().err.strip()
     assert line in error
     assert "\n" not in error
+
+
+def test_classes_have_masks_of_their_own_and_an_absent_one_has_none(
+    capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "two"
+    for name in ("images", "masks"):
+        (root / name).mkdir(parents=True)
+    with Image.open(folder / "support/images/a.png") as file:
+        photo = np.asarray(file)
+    with Image.open(folder / "support/masks/a.png") as file:
+        values = (np.asarray(file) > 0).astype(np.uint8)
+    values[:, 80:] *= 2
+    photo = np.where((values == 2)[..., None], (30, 60, 230), photo).astype(np.uint8)
+    Image.fromarray(photo).save(root / "images/a.png")
+    Image.fromarray(values).save(root / "masks/a.png")
+    value = ask(
+        capsys,
+        *("segment", "--support", root, "--classes", "egg/yolk", "berry"),
+        *("--query", root / "images/a.png", folder / "query/q.png", "--out", tmp_path / "out"),
+    )
+    both, one = (result["classes"] for result in value["results"])
+    assert [found["label"] for found in both] == ["egg/yolk", "berry"]
+    assert [Path(found["mask"]).name for found in both] == ["a-egg_yolk.png", "a-berry.png"]
+    for number, found in enumerate(both, 1):
+        with Image.open(found["mask"]) as file:
+            mask = np.asarray(file) > 0
+        assert (mask & (values == number)).sum() / (mask | (values == number)).sum() > 0.7
+    assert one[0]["present"]
+    nothing = np.random.default_rng(0).normal(90, 10, (100, 100, 3)).clip(0, 255)
+    Image.fromarray(nothing.astype(np.uint8)).save(tmp_path / "nothing.png")
+    strict = ask(
+        capsys,
+        *("segment", "--support", root, "--query", tmp_path / "nothing.png", "--reject", 0.99),
+        *("--out", tmp_path / "none"),
+    )["results"][0]["classes"][0]
+    assert (strict["mask"], strict["present"], strict["area"], strict["objects"]) == (
+        None,
+        False,
+        0.0,
+        0,
+    )

@@ -23,6 +23,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,7 @@ def measure(bits: int, count: int, queries: int, machine: float) -> dict[str, An
     store = store_of(codes, bits)
     store.search(asked[:1], K)
     built = time.perf_counter() - start
-    seconds = [timed(lambda q=q: store.search(q[None], K), 3) for q in asked]
+    seconds = [timed(partial(store.search, q[None], K), 3) for q in asked]
     for query in asked[:3]:
         check(store, codes, query)
     median = statistics.median(seconds)
@@ -116,7 +117,7 @@ def measure(bits: int, count: int, queries: int, machine: float) -> dict[str, An
     one = faiss.IndexBinaryFlat(bits)
     one.add(codes)
     faiss.omp_set_num_threads(1)
-    rival = statistics.median(timed(lambda q=q: one.search(q[None], K), 3) for q in asked[:10])
+    rival = statistics.median(timed(partial(one.search, q[None], K), 3) for q in asked[:10])
     return found | {
         "faiss_one_thread_seconds": round(rival, 7),
         "times_faiss": round(rival / median, 2),

@@ -25,6 +25,7 @@ def photo(seed: int) -> tuple[Features, np.ndarray[tuple[int, int], np.dtype[np.
         "stride8": torch.randn(4, 12, 10, generator=made) + torch.from_numpy(mask) * 1.5,
         "stride16": torch.randn(6, 6, 5, generator=made),
         "stride32": torch.randn(5, 3, 3, generator=made),
+        "colour": torch.rand(3, 12, 10, generator=made),
     }
     return found, mask
 
@@ -36,6 +37,7 @@ def test_the_plane_is_that_of_scikit_learn(method: DiscriminantSegmentation) -> 
     for found, mask in shots:
         maps = [torch.nn.functional.normalize(found[n], dim=0) for n in ("stride8", "stride16")]
         maps[1] = torch.nn.functional.interpolate(maps[1][None], (12, 10), mode="bilinear")[0]
+        maps.append(found["colour"])
         rows.append(torch.cat(maps).flatten(1).T.double().numpy())
         labels.append(mask.ravel())
     # (S + .5 t I) is 1.5 times the covariance that is shrunk by a third
@@ -46,7 +48,7 @@ def test_the_plane_is_that_of_scikit_learn(method: DiscriminantSegmentation) -> 
     soft = method.answer(query, [state]).masks[0]
     maps = [torch.nn.functional.normalize(query[n], dim=0) for n in ("stride8", "stride16")]
     maps[1] = torch.nn.functional.interpolate(maps[1][None], (12, 10), mode="bilinear")[0]
-    pixels = torch.cat(maps).flatten(1).T.double().numpy()
+    pixels = torch.cat([*maps, query["colour"]]).flatten(1).T.double().numpy()
     expected = 1 / (1 + np.exp(-twin.decision_function(pixels) / 1.5))
     assert np.allclose(soft.flatten(), expected, atol=1e-4)
 
@@ -103,3 +105,10 @@ def test_presence_is_measured_by_the_examples_own(method: DiscriminantSegmentati
         strength[name] = method.answer(query, [state]).presence.item()
         assert strength[name] == pytest.approx(min(max(expected, 0.0), 1.0), abs=1e-4)
     assert strength["unlike"] == 0.0 < strength["like"]
+
+
+def test_colours_are_the_means_of_the_photo(method: DiscriminantSegmentation) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (64, 96, 3)).astype(np.uint8)
+    colour = method.encode([picture])[0]["colour"]
+    expected = picture.reshape(8, 8, 12, 8, 3).mean((1, 3)).transpose(2, 0, 1) / 255
+    assert np.allclose(colour.float(), expected, atol=1e-3)

@@ -103,6 +103,7 @@ def test_formats_say_the_same_objects(
     assert np.array_equal(drawn.mask("object") > 0, mask)
     with written["csv"][0].open(newline="") as file:
         rows = list(csv.DictReader(file))
+    assert {row["image"] for row in rows} == {str(folder / "query/q.png")}
     areas = sorted(int(row["area"]) for row in rows)
     assert areas == sorted(np.bincount(numbers.ravel())[1:].tolist())
     assert float(rows[0]["area_um2"]) == int(rows[0]["area"]) * 0.25

@@ -128,7 +128,9 @@ class MaskWriter:
             small = resize(drawn, (round(drawn.shape[0] * scale), round(drawn.shape[1] * scale)))
             self.panels.append((f"{path.name}: {text}", small))
         self.results.append({**answer.to_json(files), "overlay": str(shown)})
-        found = FoundImage(_seen_from(self.out, path), answer.size, _objects(answer))
+        # a table is read anywhere, annotations beside the file that holds them
+        named = str(path) if self.format == "csv" else _seen_from(self.out, path)
+        found = FoundImage(named, answer.size, _objects(answer))
         if self.format == "labelme":
             self.written.append(self.out / f"{stem}.json")
             write_labelme(self.written[-1], found)

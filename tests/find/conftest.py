@@ -27,7 +27,7 @@ class Means:
     @staticmethod
     def one(image: np.ndarray) -> np.ndarray:
         quarters = image.reshape(2, image.shape[0] // 2, 2, image.shape[1] // 2, 3).mean((1, 3))
-        return (quarters.reshape(-1) - 127.25).astype(np.float32)
+        return np.asarray(quarters.reshape(-1) - 127.25, np.float32)
 
 
 @pytest.fixture

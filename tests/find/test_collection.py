@@ -17,6 +17,7 @@ from handful.errors import InputError
 from handful.find import Index
 from handful.find import collection as collection_module
 from handful.find.collection import HIDDEN
+from handful.index.manifest import Stamp
 from handful.index.store import Store
 from handful.methods.prototypes import Prototypes
 
@@ -92,9 +93,12 @@ def test_nothing_that_is_known_is_encoded_again(
     index = Index.build(folder, model=means)
     seen: list[int] = []
     embed = Means.embed
-    monkeypatch.setattr(
-        Means, "embed", lambda self, images: seen.append(len(images)) or embed(self, images)
-    )
+
+    def counted(self: Means, images: list[np.ndarray]) -> torch.Tensor:
+        seen.append(len(images))
+        return embed(self, images)
+
+    monkeypatch.setattr(Means, "embed", counted)
     (folder / "1.png").rename(folder / "moved.png")
     os.utime(folder / "3.png", (5, 5))
     index.sync()
@@ -194,9 +198,11 @@ def test_other_weights_are_refused(folder: Path) -> None:
     def model(seed: int) -> Prototypes:
         torch.manual_seed(seed)
         network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        embedder = NetworkEmbedder(
-            network, lambda image: image.transpose(2, 0, 1).astype(np.float32) / 255, "small"
-        )
+
+        def prepare(image: np.ndarray) -> np.ndarray:
+            return np.asarray(image.transpose(2, 0, 1) / 255, np.float32)
+
+        embedder = NetworkEmbedder(network, prepare, "small")
         return Prototypes(embedder, "small")
 
     where = folder.parent / "index"
@@ -220,7 +226,7 @@ def test_what_is_committed_is_there_when_the_next_picture_fails(
     appended = Store.append
     done: list[str] = []
 
-    def fail_at_four(self: Store, files: list, features: np.ndarray) -> None:
+    def fail_at_four(self: Store, files: list[tuple[Stamp, bytes]], features: np.ndarray) -> None:
         if len(done) == 3:
             raise KeyboardInterrupt
         appended(self, files, features)

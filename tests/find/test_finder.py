@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -81,9 +82,12 @@ def test_a_picture_of_the_index_is_not_encoded_again(
     path = of_class(index, 1)[0]
     calls: list[int] = []
     embed = Means.embed
-    monkeypatch.setattr(
-        Means, "embed", lambda self, images: calls.append(len(images)) or embed(self, images)
-    )
+
+    def counted(self: Means, images: list[np.ndarray]) -> torch.Tensor:
+        calls.append(len(images))
+        return embed(self, images)
+
+    monkeypatch.setattr(Means, "embed", counted)
     finder = Finder(index).fit(path)
     assert calls == []
     # one that has changed since is another picture
@@ -101,7 +105,7 @@ def test_negatives_move_the_mean_away_from_theirs(index: Index) -> None:
 
     def mean(names: list[str]) -> np.ndarray:
         total = features[[paths.index(name) for name in names]].sum(0)
-        return total / np.linalg.norm(total)
+        return np.asarray(total / np.linalg.norm(total))
 
     value = features @ (mean(like) - 0.25 * mean(unlike))
     others = [i for i in np.argsort(-value) if paths[i] not in {*like, *unlike}]
@@ -129,7 +133,7 @@ def test_a_logistic_regression_ranks_where_it_is_asked_for(index: Index) -> None
     centre = (features[places].mean(0) + features[rest].mean(0)) / 2
 
     def moved(rows: np.ndarray) -> np.ndarray:
-        return (rows - centre) / np.linalg.norm(rows - centre, axis=1, keepdims=True)
+        return np.asarray((rows - centre) / np.linalg.norm(rows - centre, axis=1, keepdims=True))
 
     theirs = LogisticRegression(C=20, fit_intercept=False, class_weight="balanced", tol=1e-10)
     theirs.fit(moved(both), truth)
@@ -239,14 +243,14 @@ def test_scores_are_calibrated_where_the_model_is(index: Index) -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"head": "logistic"}, {"bits": 32}])
-def test_the_score_that_is_explained_ranks_the_same(index: Index, options: dict) -> None:
+def test_the_score_that_is_explained_ranks_the_same(index: Index, options: dict[str, Any]) -> None:
     finder = Finder(index, **options).fit(of_class(index, 2)[:3])
     found = finder.search(k=50)
     paths, features = table(index)
     rows = torch.from_numpy(features[[paths.index(match.image) for match in found]]).float()
     rows = (7 * rows).requires_grad_()
     scores = finder.explained_score(rows)
-    scores.sum().backward()
+    torch.autograd.backward(scores.sum())
     assert rows.grad is not None
     assert rows.grad.abs().sum() > 0
     ranks = np.argsort(np.argsort(-scores.detach().numpy()))
@@ -282,5 +286,5 @@ def test_an_index_of_the_examples_alone_answers_nothing(
     path = draw(tmp_path / "photos" / "a.png", 0)
     index = Index.build(tmp_path / "photos", model=means)
     for head in ("prototype", "logistic"):
-        assert len(Finder(index, head=head).fit(path).search()) == 0  # type: ignore[arg-type]
+        assert len(Finder(index, head=head).fit(path).search()) == 0
     assert len(Finder(index, bits=8).fit(path).search()) == 0

@@ -13,12 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import ArrayLike
 from PIL import Image
 
 from handful.find import Index
 from handful.find import collection as collection_module
 from handful.index import store as store_module
-from handful.index.manifest import Manifest
+from handful.index.changes import content_digest
+from handful.index.manifest import Manifest, Stamp
 from handful.index.store import Store
 from handful.methods.prototypes import Prototypes
 
@@ -32,7 +34,7 @@ class Logged(Store):
 
     log: int
 
-    def append(self, files: Sequence, features: np.ndarray) -> None:
+    def append(self, files: Sequence[tuple[Stamp, bytes]], features: ArrayLike) -> None:
         names = " ".join(stamp.path for stamp, _ in files)
         os.write(self.log, f"begin {names}\n".encode())
         super().append(files, features)
@@ -48,7 +50,7 @@ def run(folder: Path, where: Path, log: Path, model: Prototypes) -> int:
     try:
         torch.set_num_threads(1)
         Logged.log = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
-        collection_module.Store = Logged  # type: ignore[misc]
+        vars(collection_module)["Store"] = Logged
         Index.build(folder, where, model)
         status = 0
     finally:
@@ -70,10 +72,11 @@ def vectors(folder: Path) -> dict[bytes, np.ndarray]:
     """Return the features that belong to the contents of files, by digest."""
     found = {}
     for path in folder.rglob("*.png"):
-        digest = collection_module.content_digest(path)
+        digest = content_digest(path)
+        assert digest is not None
         vector = Means.one(np.asarray(Image.open(path)))
         found[digest] = vector / np.linalg.norm(vector)
-    return found  # type: ignore[return-value]
+    return found
 
 
 def check(where: Path, known: dict[bytes, np.ndarray], log: Path, before: set[str]) -> set[str]:

@@ -15,7 +15,7 @@ from handful.index.flat import Flat
 
 def unit(rng: np.random.Generator, count: int, width: int) -> np.ndarray:
     rows = rng.normal(size=(count, width))
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
 
 
 def brute(features: np.ndarray, query: np.ndarray) -> np.ndarray:
@@ -37,7 +37,7 @@ def rows() -> np.ndarray:
     rng = np.random.default_rng(0)
     found = unit(rng, 12, 32)[rng.integers(0, 12, 500)] + 2e-3 * rng.normal(size=(500, 32))
     found[300:400] = found[100:200]
-    return (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float16)
+    return np.asarray(found / np.linalg.norm(found, axis=1, keepdims=True), np.float16)
 
 
 @pytest.mark.parametrize("k", [1, 7, 150, 900])

@@ -218,6 +218,13 @@ def test_the_functions_of_a_code_tell_the_examples_from_the_others(index: Index)
     assert 17 in finder._selected()
 
 
+def test_an_example_behind_a_link_is_known_too(index: Index, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(index.root)
+    path = Path(of_class(index, 1)[0])
+    found = Finder(index).fit(tmp_path / "link" / path.relative_to(index.root)).range(1e-4)
+    assert found.results == ()
+
+
 def test_copies_are_found_by_radius(index: Index, tmp_path: Path) -> None:
     path = Path(of_class(index, 1)[0])
     copies = [path.with_name("copy.png"), path.with_name("other.bmp")]

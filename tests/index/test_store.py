@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -176,6 +177,20 @@ def test_a_changed_byte_is_noticed_before_it_is_written_on(store: Store) -> None
     path.write_bytes(whole)
     with pytest.raises(InputError, match="changed since"), store.writing():
         store.merge()
+
+
+def test_a_manifest_that_is_none_is_told_in_one_line(store: Store) -> None:
+    (store.folder / NAME).write_bytes(b"something else, longer than the header of a database" * 99)
+    for open_ in (Store, Manifest.exists):
+        with pytest.raises(InputError, match=r"manifest\.sqlite: .*build it again") as told:
+            open_(store.folder)
+        assert "\n" not in str(told.value)
+
+
+def test_it_is_read_from_another_thread(store: Store) -> None:
+    append(store, "a", "b")
+    with ThreadPoolExecutor(1) as pool:
+        assert sorted(pool.submit(content, store).result()) == ["a", "b"]
 
 
 def test_a_manifest_that_was_only_begun_is_no_index(tmp_path: Path) -> None:

@@ -329,10 +329,13 @@ class Index:
 
     def row_of(self, snapshot: Snapshot, path: str | os.PathLike[str]) -> int | None:
         """Return the row of a picture by its path, None where it is not indexed as it is now."""
-        full = Path(os.path.abspath(path))  # noqa: PTH100  (no links are followed)
-        if not full.is_relative_to(self.root):
+        # links inside the folder are followed when it is listed; the folder may be behind one too
+        full, root = Path(os.path.abspath(path)), self.root  # noqa: PTH100
+        if not full.is_relative_to(root):
+            full, root = full.resolve(), root.resolve()
+        if not full.is_relative_to(root):
             return None
-        inside = full.relative_to(self.root).as_posix()
+        inside = full.relative_to(root).as_posix()
         found = self.store.find(snapshot, inside)
         if found is None or stamp(self.root, inside) != found[0].stamp:
             return None

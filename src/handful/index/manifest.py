@@ -309,9 +309,10 @@ def _connect(path: Path) -> sqlite3.Connection:
     if path.is_file() and not os.access(path.parent, os.W_OK):
         # on a medium that cannot be written there is nobody else who could
         address = f"{path.absolute().as_uri()}?immutable=1"
-        return sqlite3.connect(address, uri=True, isolation_level=None)
+        return sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False)
     try:
-        base = sqlite3.connect(path, timeout=30, isolation_level=None)
+        # whoever searches may do so from a thread of their own
+        base = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
         base.execute("PRAGMA journal_mode = WAL")
         base.execute("PRAGMA synchronous = FULL")
     except sqlite3.DatabaseError as error:

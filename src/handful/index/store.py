@@ -122,6 +122,8 @@ class Store:
         InputError
             Another process is writing.
         """
+        if not os.access(self.folder, os.W_OK):
+            raise InputError(f"{self.folder}: may not be written; change its permissions")
         # a lock of SQLite ends with the process that holds it, on every system
         lock = sqlite3.connect(self.folder / _LOCK, timeout=0, isolation_level=None)
         try:

@@ -224,7 +224,7 @@ def test_answers_are_explained(capsys: pytest.CaptureFixture[str], tmp_path: Pat
 
 def test_demo(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     answer = ask(capsys, "demo", "--out", str(tmp_path / "demo"), *NEAREST)
-    assert set(answer) == {"report", "seconds", "recognize", "segment", "explain"}
+    assert set(answer) == {"report", "seconds", "recognize", "segment", "find", "explain"}
     assert Path(answer["report"]) == tmp_path / "demo" / "report.html"
     page = Path(answer["report"]).read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>")
@@ -242,6 +242,10 @@ def test_demo(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert segmented["objects"] == sum(len(set(t.ravel()) - {0}) for t in nuclei().truth)
     assert 0.3 < segmented["iou"] <= 1
     assert Path(segmented["picture"]).read_bytes().startswith(b"\x89PNG")
+
+    matched = answer["find"]
+    assert (matched["images"], matched["matches"]) == (136, 9)
+    assert 5 <= matched["right"] <= 9
 
     explained = answer["explain"]
     assert explained["evidence"]["fall"] == pytest.approx(

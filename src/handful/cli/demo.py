@@ -6,15 +6,20 @@ import time
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from handful.cli.common import Device, Json, Model, emit
 from handful.data.manifest import Row
 from handful.data.pictures import Cutout
 from handful.data.progress import track
 from handful.data.samples import MaskSample, ObjectSample, Sample, cells, nuclei, omniglot
 from handful.explain import Explainer
-from handful.images import clip_box, size
+from handful.files import replacing
+from handful.find import Finder, Index
+from handful.images import clip_box, cut_object, read, size
 from handful.recognize import Recognizer
 from handful.report.explanation import section, write_pictures
+from handful.report.matches import MatchSheet
 from handful.report.objects import Objects
 from handful.report.page import Page
 from handful.report.recognition import Recognition
@@ -25,7 +30,7 @@ LEAD = "Real images that come with the package, of classes that no model here ha
 
 
 def demo(*, out: Path, model: Model = "auto", device: Device = "auto", json: Json = False) -> None:
-    """Name, count, segment and explain real pictures from a few examples; write a report.
+    """Name, count, segment, find and explain real pictures from a few examples.
 
     Parameters
     ----------
@@ -40,6 +45,8 @@ def demo(*, out: Path, model: Model = "auto", device: Device = "auto", json: Jso
     page.add(recognition.section("Recognize characters")).add(objects.section("Count cells"))
     segmented = _segment(nuclei(), device)
     page.add(segmented.section("Segment nuclei"))
+    found = _find(cells(), device, out)
+    page.add(found.section("Find cells like these"))
     explained = _explain(cells(), model, device, out, page)
     page.write(report)
     counts = recognition.counts() | _written(recognition, out, "recognition")
@@ -48,6 +55,8 @@ def demo(*, out: Path, model: Model = "auto", device: Device = "auto", json: Jso
     value = {"report": str(report), "seconds": seconds, "recognize": counts}
     segmented.draw(out / "nuclei.png")
     value["segment"] = segmented.counts() | {"picture": str(out / "nuclei.png")}
+    found.draw(out / "matches.png")
+    value["find"] = _found(found) | {"picture": str(out / "matches.png")}
     value["explain"] = explained
     emit(value, json, _text(value))
 
@@ -78,6 +87,31 @@ def _segment(sample: MaskSample, device: str) -> Segmented:
     photos = [sample.queries.photo(place) for place in range(len(sample.queries))]
     answers = segmenter.predict(track(photos, "Segmenting", len(photos)))
     return Segmented(sample.support, answers, sample.truth)
+
+
+def _find(sample: ObjectSample, device: str, out: Path) -> MatchSheet:
+    """Find white cells among all cells cut out of the photos, from three examples of them."""
+    folder = out / "cells"
+    for number, row in enumerate(sample.queries, 1):
+        assert row.box is not None
+        with replacing(folder / f"{number:03}-{row.label}.png") as part:
+            Image.fromarray(cut_object(read(row.path), row.box)).save(part, "PNG")
+    index = Index.build(folder, out / "cells.index", device=device)
+    support = sample.support
+    examples = [support.read(place) for place in support.by_class()["WBC"]]
+    return MatchSheet(Finder(index).fit(examples).search(len(sample.by_label()["WBC"])), examples)
+
+
+def _found(found: MatchSheet) -> dict[str, Any]:
+    """Count the white cells among as many matches as there are white cells."""
+    right = sum("-WBC" in Path(match.image).name for match in found.matches)
+    return {
+        "search": found.matches.search,
+        "model": found.matches.model,
+        "images": found.matches.images,
+        "matches": len(found.matches),
+        "right": right,
+    }
 
 
 def _explain(
@@ -113,7 +147,7 @@ def _written(found: Recognition | Objects, out: Path, name: str) -> dict[str, st
 def _text(value: dict[str, Any]) -> str:
     counts = value["recognize"]
     cells = counts["cells"]
-    segmented = value["segment"]
+    segmented, matched = value["segment"], value["find"]
     return "\n".join(
         [
             f"{counts['right']} of {counts['known']} characters named rightly from one example"
@@ -125,6 +159,8 @@ def _text(value: dict[str, Any]) -> str:
             f" each kind ({cells['model']})",
             f"{segmented['counted']} nuclei counted, truly {segmented['objects']}, masks at IoU"
             f" {segmented['iou']:.2f}, from one picture with a mask ({segmented['model']})",
+            f"{matched['right']} of the first {matched['matches']} of {matched['images']} cells, found"
+            " by three white ones, are white",
             f"why one white cell is like another: {value['explain']['overlay']}",
             f"{value['report']}  ({value['seconds']:.1f} s)",
         ]

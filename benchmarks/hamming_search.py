@@ -5,13 +5,13 @@
 
 prints one JSON object of medians over queries, each checked against a scan: exact top-10 of codes
 of 16 bits by one table, of 32 by two, of 64 and 256 by all codes compared on every core, beside
-faiss Flat on one thread in the same run. `bandwidth` is what a store that
-reads all codes reads a second, over what this machine reads (the sum of an array far larger than
-the caches, on every core). Then the whole way of a new category among --images: from the features
-of 10 examples, the functions of a code (a screen of 512 before the SVM) out of a library of
---library, their rows turned into codes, and the ranked answer. It fails where 16 bits take 1 ms or more, where 64 bits are less than 1.8 times
-as fast as faiss on one thread, or where the category takes 100 ms or more; the three bars are for
-the default sizes.
+faiss Flat on one thread in the same run. `bandwidth` is what a store that reads all codes reads a
+second, over what this machine reads (the sum of an array far larger than the caches, on every
+core). Then the whole way of a new category among --images: from the features of 10 examples, the
+functions of a code (a screen of 512 before the SVM) out of a library of --library, their rows
+turned into codes, and the ranked answer. It fails where 16 bits take 1 ms or more, where 64 bits
+are less than 1.8 times as fast as faiss on one thread, or where the category takes 100 ms or more;
+the three bars are for the default sizes.
 """
 
 from __future__ import annotations

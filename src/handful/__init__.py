@@ -12,15 +12,31 @@ from handful._version import __version__
 
 if TYPE_CHECKING:
     from handful.errors import HandfulError, InputError
+    from handful.explain import Explainer
+    from handful.find import Finder, Index
     from handful.recognize import Recognizer
+    from handful.segment import Segmenter
 
 _HOMES = {
+    "Explainer": "handful.explain",
+    "Finder": "handful.find",
     "HandfulError": "handful.errors",
+    "Index": "handful.find",
     "InputError": "handful.errors",
     "Recognizer": "handful.recognize",
+    "Segmenter": "handful.segment",
 }
 
-__all__ = ["HandfulError", "InputError", "Recognizer", "__version__"]
+__all__ = [
+    "Explainer",
+    "Finder",
+    "HandfulError",
+    "Index",
+    "InputError",
+    "Recognizer",
+    "Segmenter",
+    "__version__",
+]
 
 
 def __getattr__(name: str) -> Any:

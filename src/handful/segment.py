@@ -22,7 +22,7 @@ from handful.data.segmentation_set import SegmentationSet
 from handful.errors import InputError
 from handful.files import sha256
 from handful.images import ImageLike
-from handful.methods import discriminant_segmentation, segmenters
+from handful.methods import segmenters
 from handful.methods.mask_check import Shot, check_masks
 from handful.methods.mask_support import Example, MaskLike, gather_examples
 from handful.methods.refining import Refine, refine_masks
@@ -329,11 +329,7 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]
         chosen = "as asked"
         if asked == "auto":
             asked, chosen = DEFAULT, "auto: examples with masks"
-        if asked.partition(":")[0] != "discriminant":
-            return segmenters.load(asked, self.weights, self.device, self.backbone_weights), chosen
-        if self.weights is not None:
-            raise InputError(f"{asked}: learns nothing; give the network backbone_weights")
-        return discriminant_segmentation.load(asked, self.device, self.backbone_weights), chosen
+        return segmenters.load(asked, self.weights, self.device, self.backbone_weights), chosen
 
     def _segment(self, path: str | None, image: Image) -> Segmentation:
         height, width = image.shape[:2]

@@ -159,8 +159,8 @@ def _text(value: dict[str, Any]) -> str:
             f" each kind ({cells['model']})",
             f"{segmented['counted']} nuclei counted, truly {segmented['objects']}, masks at IoU"
             f" {segmented['iou']:.2f}, from one picture with a mask ({segmented['model']})",
-            f"{matched['right']} of the first {matched['matches']} of {matched['images']} cells, found"
-            " by three white ones, are white",
+            f"{matched['right']} of the first {matched['matches']} cells that three white ones find"
+            f" among {matched['images']} are white",
             f"why one white cell is like another: {value['explain']['overlay']}",
             f"{value['report']}  ({value['seconds']:.1f} s)",
         ]

@@ -99,6 +99,14 @@ def _prototypes(request: Request) -> SegmentationMethod:
     return PrototypeSegmentation(network.to(request.device), request.name)
 
 
+def _discriminant(request: Request) -> SegmentationMethod:
+    from handful.methods.discriminant_segmentation import load as build
+
+    if request.weights is not None:
+        raise InputError(f"{request.name}: learns nothing; give the network --backbone-weights")
+    return build(request.name, request.device, request.backbone_weights)
+
+
 def _mshnet(request: Request) -> SegmentationMethod:
     from handful.methods.mshnet import LIGHT, PAPER, MSHNet
     from handful.methods.mshnet.segmentation import MSHNetSegmentation
@@ -127,6 +135,7 @@ _SIMILARITIES: dict[str, Literal["both", "cosine", "prototype"]] = {
 
 _BUILDERS: dict[str, Callable[[Request], SegmentationMethod]] = {
     **dict.fromkeys(_SIMILARITIES, _mshnet),
+    "discriminant": _discriminant,
     "prototypes": _prototypes,
     "whole": _blind,
     "centre": _blind,

@@ -109,3 +109,12 @@ def test_cells_and_strangers(tmp_path: Path) -> None:
     assert "| `m` | **83.3** (70.0) |" in fill("<!-- table: cells -->\n<!-- end -->", tmp_path)
     row = "| `m` | d, 160 pixels | 2 classes, 1 examples | 50.0 | 0.900 | 75.0 |"
     assert row in fill("<!-- table: strangers -->\n<!-- end -->", tmp_path)
+
+
+def test_speed_stands_beside_its_ratio(tmp_path: Path) -> None:
+    row = {"photos_per_second": {"timm": 40.2, "ours": 100.5}, "ratio": {"timm": 1.0, "ours": 2.5}}
+    value = {"protocol": "backbone-speed", "sizes": {"160": row}}
+    (tmp_path / "0.json").write_text(json.dumps(value), encoding="utf-8")
+    found = fill("<!-- table: speed -->\n<!-- end -->", tmp_path)
+    assert "| pixels | timm | ours |" in found
+    assert "| 160 | 40 (1.0x) | 100 (2.5x) |" in found

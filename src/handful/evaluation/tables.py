@@ -160,6 +160,22 @@ def strangers(found: Iterable[Found]) -> Rows:
     return rows
 
 
+def speed(found: Iterable[Found]) -> Rows:
+    """Photos a second through handful-base, and the ratio to timm's run of its source."""
+    for result in found:
+        if result.get("protocol") == "backbone-speed":
+            sizes = result["sizes"].items()
+            ways = [*next(iter(result["sizes"].values()))["photos_per_second"]]
+            rates = [
+                [f"{row['photos_per_second'][way]:.0f} ({row['ratio'][way]:.1f}x)" for way in ways]
+                for _, row in sizes
+            ]
+            names = [size for size, _ in sizes]
+            body = [[n, *cells] for n, cells in zip(names, rates, strict=True)]
+            return [["pixels", *ways], *body]
+    return [["pixels"]]
+
+
 _COLUMNS = ("Recall@1", "5-way 1-shot", "5-way 5-shot")
 
 
@@ -201,6 +217,7 @@ _TABLES: dict[str, Callable[[Iterable[Found]], Rows]] = {
     "photos": photos,
     "individuals": individuals,
     "cells": cells,
+    "speed": speed,
     "strangers": strangers,
 }
 

@@ -157,7 +157,7 @@ class HandfulBase(FeatureMaps):
         return zoo.weights(NAME)
 
 
-def photo_embedder(size: int = 160, device: str = "cpu", fit: Fit = "squash") -> NetworkEmbedder:
+def photo_embedder(size: int = 192, device: str = "cpu", fit: Fit = "squash") -> NetworkEmbedder:
     """Return `handful-base` with its bundled weights, ready to embed decoded photos.
 
     Parameters

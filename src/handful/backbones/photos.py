@@ -20,7 +20,7 @@ BATCH = 16
 
 
 def preparation(
-    backbone: FeatureMaps, size: int = 160, fit: Fit = "squash"
+    backbone: FeatureMaps, size: int = 192, fit: Fit = "squash"
 ) -> Callable[[Image], NDArray[np.float32]]:
     """Return what turns a decoded photo into the input of a backbone.
 
@@ -83,7 +83,7 @@ def preparation(
 
 
 def photo_embedder_of(
-    backbone: FeatureMaps, size: int = 160, device: str = "cpu", fit: Fit = "squash"
+    backbone: FeatureMaps, size: int = 192, device: str = "cpu", fit: Fit = "squash"
 ) -> NetworkEmbedder:
     """Embed decoded photos by any backbone.
 

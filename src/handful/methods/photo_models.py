@@ -11,8 +11,12 @@ from handful.backbones.tail import Tail, Tuned
 from handful.methods.loading import PhotoOptions, Request, fill
 from handful.methods.prototypes import Prototypes
 
-SIZE = 160
-"""Side to which photos are brought where nobody says otherwise, in pixels."""
+SIZE = 192
+"""Side to which photos are brought where nobody says otherwise, in pixels.
+
+Chosen on 33 training and validation classes of Caltech-101, where Recall@1 is .876 at 128 pixels,
+.900 at 160, .914 at 192 and .919 at 224, while the time grows with the area.
+"""
 
 FIT: Fit = "squash"
 

@@ -45,7 +45,7 @@ def test_score_is_the_equation(network: KochSiamese, pages: Tensor, features: Te
     h, alpha = features.double().numpy(), network.alpha.detach().double().numpy()
     assert network.beta is not None
     expected = [
-        np.sum(alpha * np.abs(h[a] - h[b])) + network.beta.item()
+        np.sum(alpha * np.abs(h[a] - h[b])) + float(network.beta.detach())
         for a, b in zip(first, second, strict=True)
     ]
     assert np.ptp(expected) > 1e-4

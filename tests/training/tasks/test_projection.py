@@ -6,12 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from handful import methods, zoo
+from handful.backbones import build
+from handful.backbones.photos import preparation
+from handful.backbones.projection import PooledMaps
+from handful.data.class_folders import read_class_folders
 from handful.errors import InputError
 from handful.training.recipe import held_out, read_recipe
 from handful.training.run import run_recipe
+from handful.training.tasks.projection import _pool
 
 SMALL = ["options.size=64", "options.maps=[stride8]", "options.episodes=20", "options.shots=[1]"]
 
@@ -65,3 +71,18 @@ def test_what_cannot_be_fitted_is_one_line(
         run_recipe(read_recipe("projection", [*SMALL, change]), coats, tmp_path / "run")
     assert "\n" not in str(error.value)
     assert not (tmp_path / "run").exists()
+
+
+def test_objects_of_one_photo_keep_their_own_labels(coats: Path, tmp_path: Path) -> None:
+    pair = [np.asarray(Image.open(coats / f"coat{number}" / "0.png")) for number in (0, 9)]
+    Image.fromarray(np.concatenate(pair, 1)).save(tmp_path / "both.png")
+    rows = ["path,label,x,y,width,height", "both.png,left,0,0,64,64", "both.png,right,64,0,64,64"]
+    (tmp_path / "boxes.csv").write_text("\n".join(rows) + "\n")
+    pooled = PooledMaps(build("random:handful-base"), ["stride8"])
+    features, read = _pool(pooled, read_class_folders(tmp_path / "boxes.csv"), 64)
+    assert read.labels == ("left", "right")
+    whole = torch.from_numpy(preparation(pooled.backbone, 64)(np.concatenate(pair, 1)))[None]
+    with torch.no_grad():
+        for row in features:
+            assert not torch.allclose(row, pooled(whole)[0], rtol=1e-3)
+    assert not torch.allclose(features[0], features[1], rtol=1e-3)

@@ -24,7 +24,7 @@ from handful.backbones import build as build_backbone
 from handful.backbones.photos import BATCH, preparation
 from handful.backbones.tail import Tail
 from handful.data.class_folders import ClassFolders, classes_of_role, read_class_folders
-from handful.data.pictures import batches
+from handful.data.pictures import decode_ahead
 from handful.data.progress import track
 from handful.errors import InputError
 from handful.methods.similarity_attention import IMAGES, Kind
@@ -100,21 +100,20 @@ class Photos:
         (N, 2, C, h, w) float16: the trunk's output for the photo and for its mirror image.
     index : Tensor
         (N,) the class of each.
-    names : list of str
-        Their files.
+    source : ClassFolders
+        Their files and labels.
     """
 
     pixels: NDArray[np.uint8]
     frozen: Tensor
     index: Tensor
-    names: list[str]
+    source: ClassFolders
 
     def take(self, which: NDArray[np.bool_]) -> Photos:
         """Return some of them, their classes numbered anew."""
         rows = torch.from_numpy(np.flatnonzero(which))
         index = torch.unique(self.index[rows], return_inverse=True)[1]
-        names = [self.names[row] for row in rows.tolist()]
-        return Photos(self.pixels[which], self.frozen[rows], index, names)
+        return Photos(self.pixels[which], self.frozen[rows], index, self.source.take(rows))
 
 
 class _Trained(nn.Module):
@@ -274,22 +273,21 @@ def _look(tail: Tail, backbone: FeatureMaps, folder: ClassFolders, size: int) ->
     """Decode every photo once, and run the trunk over it and its mirror image."""
     prepare = preparation(backbone, size)
     mean, spread = _statistics(backbone.mean, backbone.std)
-    label = dict(zip(map(str, folder.paths), folder.labels, strict=True))
     pixels, frozen = [], []
-    names: list[str] = []
-    paths = track(folder.paths, f"running the trunk of {backbone.name}", len(folder))
-    for read, images in batches(paths, [], BATCH):
-        x = torch.from_numpy(np.stack([prepare(image) for image in images]))
+    kept: list[int] = []
+    pictures = track(folder.pictures, f"running the trunk of {backbone.name}", len(folder))
+    for batch in decode_ahead(pictures, [], BATCH):
+        x = torch.from_numpy(np.stack([prepare(image) for image in batch.images]))
         with torch.no_grad():
             both = torch.stack([tail.trunk(x), tail.trunk(x.flip(-1))], 1)
         frozen.append(both.half())
         pixels.append((((x * spread) + mean) * 255).round().to(torch.uint8).numpy())
-        names += map(str, read)
-    if not names:
+        kept += batch.places
+    if not kept:
         raise InputError(f"{folder.root}: none of its images can be read")
-    index = np.unique(np.array([label[name] for name in names]), return_inverse=True)[1]
-    relative = [folder.name(name) for name in names]
-    return Photos(np.concatenate(pixels), torch.cat(frozen), torch.from_numpy(index), relative)
+    source = folder.take(kept)
+    index = torch.from_numpy(np.unique(np.array(source.labels), return_inverse=True)[1])
+    return Photos(np.concatenate(pixels), torch.cat(frozen), index, source)
 
 
 def _statistics(mean: Sequence[float], spread: Sequence[float]) -> tuple[Tensor, Tensor]:
@@ -303,8 +301,7 @@ def build(recipe: Recipe, loop: LoopConfig, root: Path) -> tuple[MetricLearningT
     backbone = build_backbone(options.backbone).load(options.weights)
     tail = Tail(backbone, options.features)
     photos = _look(tail, backbone, folder, options.size)
-    label = {name: name.partition("/")[0] for name in photos.names}
-    own = np.array([label[name] not in held for name in photos.names])
+    own = np.array([label not in held for label in photos.source.labels])
     training, validation = photos.take(own), photos.take(~own)
     normalise = _statistics(backbone.mean, backbone.std)
     task = MetricLearningTask(tail, training, validation, normalise, options, loop.steps, loop.seed)
@@ -312,13 +309,13 @@ def build(recipe: Recipe, loop: LoopConfig, root: Path) -> tuple[MetricLearningT
     def finish() -> Trained:
         vectors = task.vectors(tail.eval().cpu(), validation)
         ways = tuple(count for count in (3, 5, 10) if 2 * count <= len(held)) or (2,)
-        labels = [label[name] for name in validation.names]
-        calibration = calibrate(cosine, vectors, labels, Supports(ways, (1, 3), 400), loop.seed)
+        labels, supports = validation.source.labels, Supports(ways, (1, 3), 400)
+        calibration = calibrate(cosine, vectors, labels, supports, loop.seed)
         return Trained(
             method="prototypes",
             backbone=options.backbone,
             calibration=calibration,
-            files=training.names,
+            files=list(training.source.names),
             network=tail,
             input={
                 "kind": "photos",

@@ -15,7 +15,7 @@ from handful.backbones import build as build_backbone
 from handful.backbones.photos import BATCH, preparation
 from handful.backbones.projection import PooledMaps, Whitening, fit_whitening
 from handful.data.class_folders import ClassFolders, read_class_folders
-from handful.data.pictures import batches
+from handful.data.pictures import decode_ahead
 from handful.data.progress import track
 from handful.errors import InputError
 from handful.metrics.retrieval import retrieve
@@ -78,7 +78,8 @@ def build(recipe: Recipe, loop: LoopConfig | None, root: Path) -> tuple[Task | N
     pooled = PooledMaps(backbone, options.maps)
 
     def finish() -> Trained:
-        features, labels, paths = _pool(pooled, folder, options.size)
+        features, read = _pool(pooled, folder, options.size)
+        labels = np.array(read.labels)
         own = ~np.isin(labels, held)
         blocks = [size for name in options.maps for size in [backbone.channels[name]] * 2]
         trained = features[torch.from_numpy(own)], _numbers(labels[own])
@@ -90,7 +91,7 @@ def build(recipe: Recipe, loop: LoopConfig | None, root: Path) -> tuple[Task | N
             method="prototypes",
             backbone=options.backbone,
             calibration=calibration,
-            files=[folder.name(path) for path, kept in zip(paths, own, strict=True) if kept],
+            files=list(read.take(np.flatnonzero(own)).names),
             network=fitted,
             input={
                 "kind": "photos",
@@ -121,20 +122,18 @@ def _best(
     return fits[int(np.argmax(recalls))]
 
 
-def _pool(
-    pooled: PooledMaps, folder: ClassFolders, size: int
-) -> tuple[Tensor, NDArray[np.str_], list[str]]:
-    """Return the pooled maps (N, D) of the photos that can be read, their classes and names."""
+def _pool(pooled: PooledMaps, folder: ClassFolders, size: int) -> tuple[Tensor, ClassFolders]:
+    """Return the pooled maps (N, D) of the photos that can be read, and these photos."""
     embedder = NetworkEmbedder(pooled, preparation(pooled.backbone, size), "pooled", batch=BATCH)
-    label = dict(zip(map(str, folder.paths), folder.labels, strict=True))
-    paths = track(folder.paths, f"encoding with {pooled.backbone.name}", len(folder))
-    features, read = [], []
-    for names, images in batches(paths, []):
-        features.append(embedder.embed(images))
-        read += [str(name) for name in names]
-    if not read:
+    pictures = track(folder.pictures, f"encoding with {pooled.backbone.name}", len(folder))
+    features: list[Tensor] = []
+    kept: list[int] = []
+    for batch in decode_ahead(pictures, []):
+        features.append(embedder.embed(batch.images))
+        kept += batch.places
+    if not kept:
         raise InputError(f"{folder.root}: none of its images can be read")
-    return torch.cat(features), np.array([label[path] for path in read]), read
+    return torch.cat(features), folder.take(kept)
 
 
 def _numbers(labels: NDArray[np.str_]) -> Tensor:

@@ -52,10 +52,10 @@ def task(root: Path, **options: object) -> MSHNetTask:
 
 def test_queries_and_supports_are_other_photos_of_training_classes(root: Path) -> None:
     trained = task(root)
-    labels = [trained.photos.dataset.labels[label] for label in trained.pairs[:, 1]]
+    labels = [trained.photos.dataset.labels[label] for label in trained.draws.table[:, 1]]
     assert set(labels) == {"red", "green"}
-    assert len(trained.files) == 10
-    assert all(name.startswith(("images/red", "images/green")) for name in trained.files)
+    assert len(trained.draws.files) == 10
+    assert all(name.startswith(("images/red", "images/green")) for name in trained.draws.files)
 
 
 def test_features_are_the_same_whether_kept_or_not(root: Path) -> None:

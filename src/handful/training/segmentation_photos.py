@@ -1,0 +1,307 @@
+"""What the tasks of few-shot segmentation share: photos, what is drawn of them, validation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from handful.backbones import FeatureMaps
+from handful.data import voc
+from handful.data.hold_outs import hold_out
+from handful.data.msrc import read_msrc
+from handful.data.progress import track
+from handful.data.segmentation_episodes import SegmentationEpisodes, sample_episodes
+from handful.data.segmentation_folder import read_folder
+from handful.data.segmentation_set import SegmentationSet, resized_mask
+from handful.data.segmentation_training import training_pairs
+from handful.errors import InputError
+from handful.images import resize
+from handful.metrics.segmentation import mean_iou, overlap
+from handful.training.recipe import Recipe, held_out
+
+VOC, VOC_LISTS, MSRC = "VOCdevkit/VOC2012", ("train_aug_subset", "val_subset"), "msrc21"
+
+Pixels = NDArray[np.uint8]
+Run = Callable[[Tensor], dict[str, Tensor]]
+
+
+class SegmentationOptions(BaseModel):
+    """The options that every task of few-shot segmentation has.
+
+    Attributes
+    ----------
+    backbone : str
+        Of whose frozen maps it learns.
+    weights : str or None
+        A weights file of the backbone.
+    data : {"folder", "A", "B"}
+        A folder of photos with masks; or VOC and MSRC below the root, without what the hold-out
+        of that name tests.
+    never : list of str
+        Classes that no photo of the training may show.
+    size : int
+        Side of the square, in pixels.
+    batch : int
+        Queries of a step.
+    shots : int
+        Examples of each.
+    per_class : int
+        At most so many photos of a class are trained on.
+    memory : float
+        Gigabytes of features that are kept; beyond it photos are run through the backbone again.
+    validation_episodes : int
+        Of the validation classes.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    backbone: str = "resnet50"
+    weights: str | None = None
+    data: Literal["folder", "A", "B"] = "folder"
+    never: list[str] = []
+    size: int = Field(241, ge=64)
+    batch: int = Field(8, ge=1)
+    shots: int = Field(1, ge=1)
+    per_class: int = Field(750, ge=2)
+    memory: float = Field(4.0, ge=0)
+    validation_episodes: int = Field(60, ge=1)
+
+
+class Kept:
+    """Named maps by a key, in half precision, as many as memory allows.
+
+    Parameters
+    ----------
+    gigabytes : float
+        What is kept at most; beyond it maps are made again each time.
+
+    Examples
+    --------
+    >>> kept = Kept(1.0)
+    >>> kept.get("a", lambda: {"map": torch.ones(2)})["map"].dtype
+    torch.float16
+    >>> len(kept)
+    1
+    """
+
+    def __init__(self, gigabytes: float) -> None:
+        self._left = gigabytes * 2**30
+        self._maps: dict[Hashable, dict[str, Tensor]] = {}
+
+    def __len__(self) -> int:
+        return len(self._maps)
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._maps
+
+    def get(self, key: Hashable, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+        """Return the maps of a key, on the CPU; `make` them where they are not kept."""
+        if key in self._maps:
+            return self._maps[key]
+        halves = {name: value.half().cpu() for name, value in make().items()}
+        size = sum(value.nbytes for value in halves.values())
+        if size <= self._left:
+            self._maps[key] = halves
+            self._left -= size
+        return halves
+
+
+class Photos:
+    """Photos of a set at one size, their features kept as far as memory allows.
+
+    Parameters
+    ----------
+    dataset : SegmentationSet
+        Where they come from.
+    backbone : FeatureMaps
+        Says how pixels are normalised, and on which device maps are made and given.
+    run : callable
+        Normalised pixels (N, 3, size, size) to the named maps that are kept.
+    size : int
+        Side of the square.
+    memory : float
+        Gigabytes to keep at most.
+    """
+
+    def __init__(
+        self,
+        dataset: SegmentationSet,
+        backbone: FeatureMaps,
+        run: Run,
+        size: int,
+        memory: float,
+    ) -> None:
+        self.dataset, self.backbone, self.run, self.size = dataset, backbone, run, size
+        self._pixels: dict[int, Pixels] = {}
+        self._kept = Kept(memory)
+        self._masks: dict[tuple[int, int], Pixels] = {}
+
+    @property
+    def device(self) -> torch.device:
+        """Where maps are made and given."""
+        return next(self.backbone.parameters()).device
+
+    def features(self, images: list[int]) -> dict[str, Tensor]:
+        """Return the maps (N, C, h, w) of some photos, on the backbone's device."""
+        # mixed precision is for what learns: frozen maps are those that inference will see
+        with torch.autocast(self.device.type, enabled=False):
+            found = [self._features(image) for image in images]
+            stacked = {name: torch.cat([one[name] for one in found]) for name in found[0]}
+        return {name: maps.to(self.device) for name, maps in stacked.items()}
+
+    def mask(self, image: int, label: int) -> Pixels:
+        """Return where a class is, (size, size): 1, 0, or 255 for void."""
+        key = (image, label)
+        if key not in self._masks:
+            whole = self.dataset.checked_mask(image, label)
+            self._masks[key] = resized_mask(whole, (self.size, self.size))
+        return self._masks[key]
+
+    def pixels(self, image: int) -> Pixels:
+        """Return a photo as it is seen, (size, size, 3)."""
+        if image not in self._pixels:
+            self._pixels[image] = resize(self.dataset.image(image), (self.size, self.size))
+        return self._pixels[image]
+
+    def normalised(self, image: int) -> Tensor:
+        """Return a photo as the backbone takes it, (1, 3, size, size) on its device."""
+        mean, spread = (
+            torch.tensor(x).view(3, 1, 1) * 255 for x in (self.backbone.mean, self.backbone.std)
+        )
+        pixels = torch.from_numpy(self.pixels(image)).permute(2, 0, 1).float()
+        return ((pixels - mean) / spread)[None].to(self.device)
+
+    @torch.no_grad()
+    def _features(self, image: int) -> dict[str, Tensor]:
+        found = self._kept.get(image, lambda: self.run(self.normalised(image)))
+        if image in self._kept:
+            self._pixels.pop(image, None)
+        return found
+
+
+class Drawn(NamedTuple):
+    """One task of a batch: a query, its class, and the photos that show the class by example."""
+
+    query: int
+    label: int
+    support: list[int]
+
+
+class Draws:
+    """The photos and classes that a training goes through.
+
+    Parameters
+    ----------
+    dataset : SegmentationSet
+        The photos.
+    classes : tuple of str
+        Training classes.
+    validation : tuple of str
+        Validation classes; a photo that shows one is not trained on.
+    options : SegmentationOptions
+        Photos of a class, and shots.
+    seed : int
+        What the photos of each class are drawn from.
+
+    Attributes
+    ----------
+    table : ndarray
+        (pairs, 2): photo and class.
+
+    Raises
+    ------
+    InputError
+        A class with too few photos for a query and its examples.
+    """
+
+    def __init__(
+        self,
+        dataset: SegmentationSet,
+        classes: tuple[str, ...],
+        validation: tuple[str, ...],
+        options: SegmentationOptions,
+        seed: int,
+    ) -> None:
+        self.dataset, self.shots = dataset, options.shots
+        pairs = training_pairs(
+            dataset, classes, options.per_class, seed, novel=validation, keep_novel=False
+        )
+        self.table = np.array(pairs, np.int64)
+        self.pools = {
+            label: self.table[self.table[:, 1] == label, 0] for label in np.unique(self.table[:, 1])
+        }
+        few = [dataset.labels[label] for label, p in self.pools.items() if len(p) <= options.shots]
+        if few:
+            raise InputError(f"{dataset.root}: too few photos show {few[0]!r}; leave it out")
+
+    @property
+    def files(self) -> list[str]:
+        """The photos that are trained on."""
+        return [self.dataset.paths[row] for row in np.unique(self.table[:, 0]).tolist()]
+
+    def draw(self, count: int, generator: torch.Generator) -> list[Drawn]:
+        """Draw queries, each with other photos of its class as its support."""
+        rows = torch.randint(len(self.table), (count,), generator=generator)
+        drawn = []
+        for photo, label in self.table[rows.numpy()].tolist():
+            pool = self.pools[label][self.pools[label] != photo]
+            places = torch.randperm(len(pool), generator=generator)[: self.shots]
+            drawn.append(Drawn(photo, label, [int(pool[place]) for place in places]))
+        return drawn
+
+
+class Validation:
+    """Episodes of the validation classes, and the mIoU of what answers them.
+
+    Parameters
+    ----------
+    photos : Photos
+        The photos.
+    classes : tuple of str
+        Validation classes.
+    options : SegmentationOptions
+        Episodes, and shots.
+    """
+
+    def __init__(
+        self, photos: Photos, classes: tuple[str, ...], options: SegmentationOptions
+    ) -> None:
+        self.photos = photos
+        self.episodes: SegmentationEpisodes = sample_episodes(
+            photos.dataset, classes, options.validation_episodes, 1, options.shots, seed=0
+        )
+
+    def miou(self, answer: Callable[[Drawn], NDArray[np.bool_]]) -> float:
+        """Return the mIoU of masks (size, size) that are answered to every episode."""
+        episodes = self.episodes
+        both, either = [], []
+        for row in track(range(len(episodes)), "validating", len(episodes)):
+            label, query = int(episodes.classes[row, 0]), int(episodes.query[row])
+            asked = Drawn(query, label, episodes.support[row, 0].tolist())
+            found = overlap(answer(asked), self.photos.mask(query, label))
+            both.append(int(found.intersection))
+            either.append(int(found.union))
+        return mean_iou(both, either, episodes.classes[:, 0])
+
+
+def segmentation_data(
+    recipe: Recipe, options: SegmentationOptions, root: Path, seed: int
+) -> tuple[SegmentationSet, tuple[str, ...], tuple[str, ...]]:
+    """Return the photos, the training classes and the validation classes of a recipe."""
+    if options.data == "folder":
+        dataset = read_folder(root)
+        barred = [label for label in options.never if label in dataset.labels]
+        dataset = dataset.without(barred)
+        shown = [label for label, count in dataset.counts().items() if count]
+        held = held_out(recipe, shown, seed)
+        return dataset, tuple(x for x in shown if x not in held), tuple(held)
+    photos = voc.read_voc(root / VOC, VOC_LISTS)
+    found = hold_out(options.data, photos, read_msrc(root / MSRC, every=True), tuple(options.never))
+    return found.photos, found.train_classes, found.validation_classes

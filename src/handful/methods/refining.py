@@ -16,6 +16,7 @@ from torch import Tensor
 
 from handful.images import resize
 from handful.images.cutting import clip_box
+from handful.methods.grabcut import LIKELY, NOT, SURELY, UNLIKELY, grabcut
 from handful.methods.segmenter import CUT, Image, at_size
 
 Refine: TypeAlias = Literal["edges", "grabcut"]
@@ -24,7 +25,6 @@ MOST = 2**21
 """Pixels of the picture by which masks are refined; a larger picture is shrunk for it."""
 
 _SMOOTH = 1e-3
-_ROUNDS = 3
 
 
 def refine_masks(soft: Tensor, image: Image, how: Refine) -> Tensor:
@@ -132,12 +132,9 @@ def box_mask(image: Image, box: Sequence[float]) -> NDArray[np.uint8]:
     right, bottom = round((x + wide) * scale), round((y + high) * scale)
     inside = np.zeros(small.shape[:2], np.float32)
     inside[top : max(bottom, top + 1), left : max(right, left + 1)] = 0.6
-    cut = _cut(small, np.where(inside > 0, _LIKELY, _NOT).astype(np.uint8))
+    cut = grabcut(small, np.where(inside > 0, LIKELY, NOT).astype(np.uint8))
     found = cut if cut.any() else inside > 0
     return resize(found.astype(np.uint8) * 255, (height, width)) // 128
-
-
-_NOT, _SURELY, _UNLIKELY, _LIKELY = 0, 1, 2, 3  # OpenCV's values
 
 
 def _grabcut(image: Image, soft: NDArray[np.float32], radius: int) -> NDArray[np.float32]:
@@ -149,20 +146,6 @@ def _grabcut(image: Image, soft: NDArray[np.float32], radius: int) -> NDArray[np
         return there.astype(np.float32)
     kernel = np.ones((2 * radius + 1,) * 2, np.uint8)
     near = cv2.dilate(there, kernel) - cv2.erode(there, kernel) > 0
-    hints = np.where(there, _SURELY, _NOT).astype(np.uint8)
-    hints[near] = np.where(there, _LIKELY, _UNLIKELY)[near]
-    return _cut(image, hints).astype(np.float32)
-
-
-def _cut(image: Image, hints: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    import cv2
-
-    sides = np.zeros((1, 65)), np.zeros((1, 65))
-    values = np.isin(hints, (_SURELY, _LIKELY))
-    if values.all() or not values.any():
-        return values
-    cv2.setRNGSeed(0)  # its colour models start by chance
-    bgr = np.ascontiguousarray(image[..., ::-1])
-    cut, *_ = cv2.grabCut(bgr, hints.copy(), None, *sides, _ROUNDS, cv2.GC_INIT_WITH_MASK)
-    found: NDArray[np.bool_] = np.isin(cut, (_SURELY, _LIKELY))
-    return found
+    hints = np.where(there, SURELY, NOT).astype(np.uint8)
+    hints[near] = np.where(there, LIKELY, UNLIKELY)[near]
+    return grabcut(image, hints).astype(np.float32)

@@ -107,6 +107,12 @@ def _discriminant(request: Request) -> SegmentationMethod:
     return build(request.name, request.device, request.backbone_weights)
 
 
+def _attention(request: Request) -> SegmentationMethod:
+    from handful.methods.weak_segmentation import load as build
+
+    return build(request.name, request.device, request.weights, request.backbone_weights)
+
+
 def _mshnet(request: Request) -> SegmentationMethod:
     from handful.methods.mshnet import LIGHT, PAPER, MSHNet
     from handful.methods.mshnet.segmentation import MSHNetSegmentation
@@ -135,6 +141,7 @@ _SIMILARITIES: dict[str, Literal["both", "cosine", "prototype"]] = {
 
 _BUILDERS: dict[str, Callable[[Request], SegmentationMethod]] = {
     **dict.fromkeys(_SIMILARITIES, _mshnet),
+    "attention": _attention,
     "discriminant": _discriminant,
     "prototypes": _prototypes,
     "whole": _blind,

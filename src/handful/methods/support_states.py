@@ -11,8 +11,9 @@ from handful.errors import InputError
 from handful.methods.discriminant_segmentation import Discriminant
 from handful.methods.mshnet.support import SupportState
 from handful.methods.prototype_segmentation import PrototypePair
+from handful.methods.weak_segmentation import Shots
 
-_KINDS = {kind.__name__: kind for kind in (PrototypePair, Discriminant, SupportState)}
+_KINDS = {kind.__name__: kind for kind in (PrototypePair, Discriminant, Shots, SupportState)}
 
 
 def pack_states(states: Sequence[Any]) -> tuple[str, dict[str, Tensor]]:

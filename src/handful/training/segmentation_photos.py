@@ -294,7 +294,10 @@ class Validation:
 def segmentation_data(
     recipe: Recipe, options: SegmentationOptions, root: Path, seed: int
 ) -> tuple[SegmentationSet, tuple[str, ...], tuple[str, ...]]:
-    """Return the photos, the training classes and the validation classes of a recipe."""
+    """Return the photos, the training classes and the validation classes of a recipe.
+
+    A training class of a hold-out with too few photos for a query and its examples is left out.
+    """
     if options.data == "folder":
         dataset = read_folder(root)
         barred = [label for label in options.never if label in dataset.labels]
@@ -304,4 +307,10 @@ def segmentation_data(
         return dataset, tuple(x for x in shown if x not in held), tuple(held)
     photos = voc.read_voc(root / VOC, VOC_LISTS)
     found = hold_out(options.data, photos, read_msrc(root / MSRC, every=True), tuple(options.never))
-    return found.photos, found.train_classes, found.validation_classes
+    columns = found.photos.find(found.train_classes)
+    held_back = found.photos.present[:, found.photos.find(found.validation_classes)].any(1)
+    counts = found.photos.eligible[~held_back][:, columns].sum(0).tolist()
+    enough = [
+        c for c, count in zip(found.train_classes, counts, strict=True) if count > options.shots
+    ]
+    return found.photos, tuple(enough), found.validation_classes

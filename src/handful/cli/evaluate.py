@@ -11,6 +11,7 @@ from cyclopts.validators import Number
 
 from handful import methods
 from handful.cli.common import Device, Json, emit, note
+from handful.cli.evaluate_conditioning import conditioning
 from handful.cli.evaluate_erasing import erasing
 from handful.cli.evaluate_folders import fewshot, retrieval
 from handful.cli.evaluate_hashing import hashing
@@ -22,6 +23,7 @@ from handful.evaluation.protocols.omniglot import Protocol, Task, measure, prepa
 from handful.evaluation.results import Result, write_rows
 
 evaluate = App(name="evaluate", help="Measure models by a protocol of the papers.")
+evaluate.command(conditioning)
 evaluate.command(erasing)
 evaluate.command(fewshot)
 evaluate.command(retrieval)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 import numpy as np
@@ -15,7 +15,7 @@ from torch import Tensor
 from handful.data.progress import track
 from handful.data.segmentation_episodes import SegmentationEpisodes
 from handful.data.segmentation_set import SegmentationSet, resized_mask
-from handful.images import resize
+from handful.images import resize, size
 from handful.methods.segmenter import (
     CUT,
     VOID,
@@ -61,6 +61,10 @@ class Answers:
     fb_union: Counts
     presence: NDArray[np.float64]
     area: Counts
+
+    def first(self, count: int) -> Answers:
+        """Return the answers to the first episodes."""
+        return Answers(*(getattr(self, field.name)[:count] for field in fields(self)))
 
 
 @dataclass(frozen=True)
@@ -110,18 +114,10 @@ class Run:
         rows = [self._answer(episodes, t) for t in track(range(len(episodes)), title)]
         return Answers(*(np.stack(column) for column in zip(*rows, strict=True)))
 
-    @torch.no_grad()
     def _answer(self, episodes: SegmentationEpisodes, t: int) -> tuple[NDArray[Any], ...]:
-        classes, support = episodes.classes[t].tolist(), episodes.support[t].tolist()
-        query = int(episodes.query[t])
-        features = self._features([query, *(photo for row in support for photo in row)])
-        shots = [
-            [(features[photo], self._support_mask(photo, column)) for photo in row]
-            for column, row in zip(classes, support, strict=True)
-        ]
-        truth = np.stack([self._truth(query, column) for column in classes])
-        size = (int(truth.shape[1]), int(truth.shape[2]))
-        soft, presence = self._segment(features[query], shots, size)
+        classes, query = episodes.classes[t].tolist(), int(episodes.query[t])
+        truth = np.stack([self.truth(query, column) for column in classes])
+        soft, presence = self.segment(query, classes, episodes.support[t].tolist())
         found = decide(soft)
         each = overlap(found, truth)
         shown = (truth == 1).any(0)
@@ -130,21 +126,49 @@ class Run:
         both = overlap(np.stack([~found.any(0), found.any(0)]), np.stack([behind, ground]))
         return (*each, both.intersection, both.union, presence, found.sum((1, 2)))
 
+    @torch.no_grad()
+    def segment(
+        self, query: int, classes: Sequence[int], support: Sequence[Sequence[int]]
+    ) -> tuple[Tensor, NDArray[np.float64]]:
+        """Segment one photo by classes of which other photos are examples.
+
+        Parameters
+        ----------
+        query : int
+            The photo.
+        classes : sequence of int
+            The classes to look for.
+        support : sequence of sequence of int
+            The photos that teach each class, by their masks of it.
+
+        Returns
+        -------
+        masks : Tensor
+            Soft masks (classes, H, W) in [0, 1], as large as `truth`.
+        presence : ndarray
+            (classes,) float64 in [0, 1].
+        """
+        features = self.features([query, *(photo for row in support for photo in row)])
+        shots = [
+            [(features[photo], self._support_mask(photo, column)) for photo in row]
+            for column, row in zip(classes, support, strict=True)
+        ]
+        return self._segment(features[query], shots, self._size(query))
+
     def _segment(
         self,
         query: Features,
         shots: list[list[tuple[Features, Mask]]],
-        size: tuple[int, int],
+        shape: tuple[int, int],
     ) -> tuple[Tensor, NDArray[np.float64]]:
-        """Return soft masks (ways, H, W) at `size`, and presence (ways,)."""
         together = self.shots_by == "method" or len(shots[0]) == 1
         groups = shots if together else [[shot] for row in shots for shot in row]
         states = [self.method.condition(*map(list, zip(*group, strict=True))) for group in groups]
         answer = self.method.answer(query, states)
-        soft = at_size(answer.masks.float().cpu(), size)
+        soft = at_size(answer.masks.float().cpu(), shape)
         presence = answer.presence.double().cpu()
         if not together:
-            soft = soft.reshape(len(shots), -1, *size)
+            soft = soft.reshape(len(shots), -1, *shape)
             presence = presence.reshape(len(shots), -1)
             if self.shots_by == "vote":
                 soft, presence = (soft >= CUT).float().mean(1), presence.mean(1)
@@ -152,7 +176,8 @@ class Run:
                 soft, presence = soft.amax(1), presence.amax(1)
         return soft, np.asarray(presence)
 
-    def _features(self, photos: Sequence[int]) -> dict[int, Features]:
+    def features(self, photos: Sequence[int]) -> dict[int, Features]:
+        """Return what the method keeps of photos, encoding those that it does not hold."""
         missing = [photo for photo in dict.fromkeys(photos) if photo not in self._kept]
         side = (self.view.seen, self.view.seen)
         new = (
@@ -178,9 +203,14 @@ class Run:
         # an object of a few pixels may fall between the grid's points: then the whole mask is given
         return squashed if (squashed == 1).any() else mask
 
-    def _truth(self, photo: int, column: int) -> Mask:
+    def truth(self, photo: int, column: int) -> Mask:
+        """Return where a class is in a photo, (H, W) uint8 at the size at which is counted."""
         mask = self.dataset.checked_mask(photo, column)
-        return mask if self.view.size is None else resized_mask(mask, (self.view.size,) * 2)
+        return mask if self.view.size is None else resized_mask(mask, self._size(photo))
+
+    def _size(self, photo: int) -> tuple[int, int]:
+        side = self.view.size
+        return size(self.dataset.photo(photo)) if side is None else (side, side)
 
 
 def _nbytes(features: Features) -> int:

@@ -10,8 +10,9 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
+
+from handful.metrics.verification import balanced_cut
 
 
 @dataclass(frozen=True)
@@ -128,8 +129,8 @@ def fit_calibration(
         slope,
         offset,
         _temperature(known, truth),
-        reject=_threshold(best_known[right], calibration.probability(unknown.amax(1))),
-        verify=_threshold(calibration.probability(same), calibration.probability(different)),
+        reject=_cut(best_known[right], calibration.probability(unknown.amax(1))),
+        verify=_cut(calibration.probability(same), calibration.probability(different)),
         likeness=likeness,
     )
 
@@ -159,18 +160,5 @@ def _temperature(known: Tensor, truth: Tensor) -> float:
     return float(np.exp(found.x))
 
 
-def _threshold(accept: Tensor, refuse: Tensor) -> float:
-    """Return the cut with most right answers, `accept` and `refuse` weighted equally."""
-    yes, no = _sorted(accept), _sorted(refuse)
-    cuts = np.unique(np.r_[yes, no])
-    middle = np.r_[cuts[0], (cuts[1:] + cuts[:-1]) / 2]
-    kept = 1 - np.searchsorted(yes, middle, side="left") / len(yes)
-    dropped = np.searchsorted(no, middle, side="left") / len(no)
-    gain = kept + dropped
-    # the middle of the plateau: the end of one is a matter of chance
-    best = np.flatnonzero(gain >= gain.max() - 1e-12)
-    return float(middle[best[len(best) // 2]])
-
-
-def _sorted(scores: Tensor) -> NDArray[np.float64]:
-    return np.sort(scores.double().numpy())
+def _cut(accept: Tensor, refuse: Tensor) -> float:
+    return balanced_cut(accept.double().numpy(), refuse.double().numpy())

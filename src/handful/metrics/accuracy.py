@@ -28,13 +28,16 @@ def accuracy(predicted: ArrayLike, truth: ArrayLike) -> float:
     return float((first == second).mean())
 
 
-def wilson_interval(right: int, total: int, level: float = 0.95) -> tuple[float, float]:
+def wilson_interval(right: float, total: int, level: float = 0.95) -> tuple[float, float]:
     """Return Wilson's score interval of a share of independent trials.
 
     Parameters
     ----------
-    right, total : int
-        Right answers, and all answers, at least one.
+    right : float
+        Right answers. A trial made of several asks may count by their mean: the interval is then
+        too wide rather than too narrow.
+    total : int
+        All trials, at least one.
     level : float
         How often such an interval holds the true share, in (0, 1).
 

@@ -79,6 +79,24 @@ def balanced_accuracy(positive: ArrayLike, negative: ArrayLike, threshold: float
     return float((yes[0] + 1 - no[0]) / 2)
 
 
+def balanced_cut(positive: ArrayLike, negative: ArrayLike) -> float:
+    """Return the threshold with the largest :func:`balanced_accuracy`.
+
+    Where several are as good it is the middle one: the end of a plateau is a matter of chance.
+
+    Examples
+    --------
+    >>> round(balanced_cut([0.9, 0.8, 0.3], [0.4, 0.1]), 12)
+    0.6
+    """
+    yes, no = _scores(positive), _scores(negative)
+    cuts = np.unique(np.r_[yes, no])
+    middle = np.r_[cuts[0], (cuts[1:] + cuts[:-1]) / 2]
+    gain = _at_or_above(yes, middle) - _at_or_above(no, middle)
+    best = np.flatnonzero(gain >= gain.max() - 1e-12)
+    return float(middle[best[len(best) // 2]])
+
+
 def equal_error_rate(positive: ArrayLike, negative: ArrayLike) -> float:
     """Return the error rate where as many positives are missed as negatives are let in.
 

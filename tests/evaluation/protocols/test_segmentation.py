@@ -176,15 +176,52 @@ def test_presence_gates_usual_episodes(photos: SegmentationSet) -> None:
     run = Run(method, photos, View(96, 96), "method")
     answers = run.answers(episodes, "present")
     absent = run.answers(absent_queries(photos, episodes), "absent")
-    held = segmentation.presence_metrics(answers, absent, episodes, threshold=0.5)
+    held = segmentation.presence_metrics(answers, answers.presence, absent, episodes, threshold=0.5)
     plain = segmentation.segmentation_metrics(answers, episodes)
     assert held["miou"] == plain["miou"]
-    beyond = segmentation.presence_metrics(answers, absent, episodes, threshold=1.1)
+    beyond = segmentation.presence_metrics(
+        answers, answers.presence, absent, episodes, threshold=1.1
+    )
     assert (beyond["empty"], beyond["miou"]) == (1, 0)
     cuts = np.array(held["curve"])
     assert (np.diff(cuts[:, 0]) >= 0).all()
     assert (np.diff(cuts[:, 1]) >= 0).all()
     assert cuts[0, 2] == plain["miou"]
+
+
+class Unsure(ByColour):
+    """Its presence is how much of the photo it marked, and noise."""
+
+    def answer(self, query: Features, states: Sequence[int]) -> Answer:
+        masks, _ = super().answer(query, states)
+        noise = torch.rand(1, generator=torch.Generator().manual_seed(int(masks.sum())))
+        return Answer(masks, (masks.mean((1, 2)) + 0.3 * noise).clamp(0, 1))
+
+
+def test_more_queries_for_presence_than_for_overlap(photos: SegmentationSet) -> None:
+    episodes = sample_episodes(photos, CLASSES, 50)
+    result = measure(Unsure(), photos, episodes, View(64, 64), absent=50, counted=20)
+    assert result.n == len(result.rows) == 20
+    usual = measure(Unsure(), photos, episodes.first(20), View(64, 64))
+    assert result.metrics["miou"] == usual.metrics["miou"]
+    presence = result.metrics["presence"]
+    assert (presence["present"], presence["absent"]) == (50, 50)
+
+    run = Run(Unsure(), photos, View(64, 64), "method")
+    yes = run.answers(episodes, "present").presence.ravel()
+    no = run.answers(absent_queries(photos, episodes), "absent").presence.ravel()
+    wins = [float(y > n) + 0.5 * float(y == n) for y in yes for n in no]
+    assert presence["auroc"] == pytest.approx(np.mean(wins))
+    low, high = presence["interval"]
+    assert low < presence["auroc"] <= high
+    assert presence["kept"] == pytest.approx(np.mean([y >= 0.5 for y in yes]))
+    # no threshold tells the two better apart than the balanced one
+    cuts = np.r_[0, np.sort(np.r_[yes, no]), 1.1]
+    best = max(float((yes >= cut).mean() + (no < cut).mean()) for cut in cuts)
+    balanced = presence["balanced"]
+    assert (yes >= balanced).mean() + (no < balanced).mean() == pytest.approx(best)
+    with pytest.raises(InputError, match="there are 50 episodes; draw more"):
+        measure(Unsure(), photos, episodes, View(64, 64), absent=51)
 
 
 def test_the_difference_of_two_methods_is_paired(photos: SegmentationSet) -> None:

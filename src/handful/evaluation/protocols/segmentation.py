@@ -27,7 +27,7 @@ from handful.metrics.segmentation import (
     mean_iou,
     paired_difference,
 )
-from handful.metrics.verification import auroc
+from handful.metrics.verification import auroc, balanced_cut
 
 CURVE = 21
 """Points of the curve of mIoU against absent classes answered empty."""
@@ -42,6 +42,7 @@ def measure(
     absent: int = 0,
     seed: int = 0,
     published: Sequence[dict[str, Any]] = (),
+    counted: int | None = None,
 ) -> Result:
     """Measure a method on episodes.
 
@@ -59,26 +60,41 @@ def measure(
         How several shots become one answer: as the method does; each alone, and the pixels that
         at least half of them find; each alone, and the pixels that any finds.
     absent : int
-        So many of the episodes are also asked about a photo without their class.
+        So many of the episodes, from the first on, are also asked about a photo without their
+        class.
     seed : int
         What the resamples and the absent queries are drawn from.
     published : sequence of dict
         The papers' rows.
+    counted : int, optional
+        Overlaps are counted on so many of the episodes, from the first on; the others serve
+        presence alone. All where not given.
 
     Returns
     -------
     Result
         With ``metrics``: ``miou``, its 95 % ``interval``, ``fb_iou``, ``per_class`` and, where
         `absent` is above 0, ``presence`` (:func:`presence_metrics`); ``n`` episodes.
+
+    Raises
+    ------
+    InputError
+        `absent` is above the number of episodes.
     """
     start = time.perf_counter()
+    if absent > len(episodes):
+        raise InputError(f"--absent {absent}: there are {len(episodes)} episodes; draw more")
     run = Run(method, dataset, view or View(), shots_by)
-    answers = run.answers(episodes, method.name)
+    every = run.answers(episodes.first(max(absent, counted or len(episodes))), method.name)
+    episodes, present = episodes.first(counted or len(episodes)), episodes.first(absent or 1)
+    answers = every.first(len(episodes))
     metrics = segmentation_metrics(answers, episodes, seed)
     if absent:
-        present = episodes.first(absent)
         without = run.answers(absent_queries(dataset, present, seed), f"{method.name}, absent")
-        metrics["presence"] = presence_metrics(answers, without, episodes, method.threshold)
+        presence = every.first(absent).presence
+        metrics["presence"] = presence_metrics(
+            answers, presence, without, episodes, method.threshold, seed
+        )
     return Result(
         protocol="segmentation",
         model=method.name,
@@ -120,7 +136,12 @@ def segmentation_metrics(
 
 
 def presence_metrics(
-    answers: Answers, absent: Answers, episodes: SegmentationEpisodes, threshold: float
+    answers: Answers,
+    present: NDArray[np.float64],
+    absent: Answers,
+    episodes: SegmentationEpisodes,
+    threshold: float,
+    seed: int = 0,
 ) -> dict[str, Any]:
     """Return how well a method tells that a class is not there.
 
@@ -128,37 +149,56 @@ def presence_metrics(
     ----------
     answers : Answers
         To the usual episodes, whose query shows the class.
+    present : ndarray
+        (n, 1) presence in episodes whose query shows the class.
     absent : Answers
-        To the first of them, with a query that does not.
+        To the same n episodes, with a query that does not.
     episodes : SegmentationEpisodes
         The usual ones.
     threshold : float
         The method's own: below it the answer is empty.
+    seed : int
+        What resamples are drawn from.
 
     Returns
     -------
     dict
-        ``auroc`` of presence on as many queries with the class as without; ``present`` and
-        ``absent``, how many; ``threshold``; ``empty``, the share of absent classes answered by
-        an empty mask at that threshold, and ``miou`` of the usual episodes at it; ``curve``, the
-        two as thresholds rise from none: [threshold, empty, mIoU].
+        ``auroc`` of presence on as many queries with the class as without, and its 95 %
+        ``interval``; ``present`` and ``absent``, how many; ``threshold``; ``empty``, the share of
+        absent classes answered by an empty mask at that threshold, ``kept``, the share of present
+        ones that is not held back, and ``miou`` of the usual episodes at it; ``balanced``, the
+        threshold with the largest sum of both shares (what to set, when these are validation
+        classes); ``curve``, as thresholds rise from none: [threshold, empty, mIoU].
     """
-    n = len(absent.presence)
     gate = np.quantile(absent.presence, np.linspace(0, 1, CURVE))
     gate[0] = 0  # nothing is held back
     gate[-1] = np.nextafter(gate[-1], 2)  # all absent ones are answered empty
+    yes, no = present.ravel(), absent.presence.ravel()
     return {
-        "auroc": auroc(answers.presence[:n].ravel(), absent.presence.ravel()),
-        "present": n,
-        "absent": n,
+        "auroc": auroc(yes, no),
+        "interval": _auroc_interval(yes, no, seed),
+        "present": len(yes),
+        "absent": len(no),
         "threshold": threshold,
         "empty": _empty_share(absent, threshold),
+        "kept": float((yes >= threshold).mean()),
         "miou": _gated_miou(answers, episodes, threshold),
+        "balanced": balanced_cut(yes, no),
         "curve": [
             [float(cut), _empty_share(absent, cut), _gated_miou(answers, episodes, cut)]
             for cut in gate.tolist()
         ],
     }
+
+
+def _auroc_interval(
+    yes: NDArray[np.float64], no: NDArray[np.float64], seed: int, resamples: int = 1000
+) -> list[float]:
+    """Draw episodes again, each with its two queries."""
+    rng = np.random.default_rng([seed, 5])
+    drawn = rng.integers(0, len(yes), (resamples, len(yes)))
+    found = [auroc(yes[rows], no[rows]) for rows in drawn]
+    return [float(end) for end in np.quantile(found, [0.025, 0.975])]
 
 
 def difference(first: Result, second: Result, seed: int = 0) -> dict[str, Any]:

@@ -1,0 +1,232 @@
+"""What the commands that measure or draw segmentation share: photos, models, sizes, files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from handful.cli.common import Device, note
+from handful.cli.measuring import Models, write_result
+from handful.errors import InputError
+from handful.evaluation.results import Result
+from handful.evaluation.segmentation_data import Dataset, Request, Task, prepare
+from handful.evaluation.segmenting import SIZE, View
+from handful.methods import segmenters
+from handful.methods.segmenter import SegmentationMethod
+
+Words = Annotated[list[str] | None, Parameter(consume_multiple=True, negative=())]
+
+DEFAULT = "prototypes:handful-base"
+"""The model where none is given."""
+
+EVERY = (DEFAULT, "centre", "whole")
+"""The models that need no file: what ``all`` stands for."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class DataOptions:
+    """Photos, and the classes to test.
+
+    Parameters
+    ----------
+    dataset
+        The layout of the root.
+    root
+        The folder: VOC2012 for voc and pascal5i.
+    split
+        The lists that name the photos: of ImageSets/Segmentation for voc.
+    fold
+        The fold whose classes are tested.
+    classes
+        The classes to test, in the place of a fold's; in a folder without classes.txt, the names
+        of the values 1, 2, ... of its masks.
+    exclude
+        Photos that show one of these classes take no part.
+    small_objects
+        Whether photos that show a class by a few pixels are used for it; as the set's paper does
+        where not given.
+    """
+
+    dataset: Dataset
+    root: Path
+    split: Words = None
+    fold: Annotated[int | None, Parameter(validator=Number(gte=0))] = None
+    classes: Words = None
+    exclude: Words = None
+    small_objects: bool | None = None
+
+    def task(self, needed: int) -> Task:
+        """Read the photos and choose the classes, each shown by `needed` photos at least."""
+        rule = None if self.small_objects is None else not self.small_objects
+        request = Request(
+            self.dataset,
+            self.root,
+            self.split or (),
+            self.fold,
+            self.classes,
+            self.exclude or (),
+            rule,
+        )
+        task = prepare(request, needed)
+        if task.left_out:
+            note(f"left out, too few photos: {', '.join(task.left_out)}")
+        return task
+
+    def settings(self, task: Task) -> dict[str, Any]:
+        """Return what a result says of its photos beside what the protocol does."""
+        chosen = given(split=self.split, fold=task.fold, exclude=self.exclude)
+        return {"dataset": self.dataset, **chosen}
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """Models, and where they run.
+
+    Parameters
+    ----------
+    model
+        One or more models, or all (of those that need no file).
+    weights
+        A weights file to use for the model.
+    backbone_weights
+        A weights file to use for the network that the model stands on.
+    """
+
+    model: Models = None
+    weights: Path | None = None
+    backbone_weights: Path | None = None
+    device: Device = "auto"
+
+    def names(self, out: Path | None = None) -> list[str]:
+        """Resolve ``all``, and check the choice.
+
+        Raises
+        ------
+        InputError
+            One weights file, or one results file, for several models.
+        """
+        asked = self.model or [DEFAULT]
+        names = [name for word in asked for name in (EVERY if word == "all" else [word])]
+        if len(names) > 1 and self.weights is not None:
+            raise InputError(
+                f"{self.weights}: weights belong to one model; give one --model with --weights"
+            )
+        if len(names) > 1 and out is not None and out.suffix == ".json":
+            raise InputError(f"{out}: several models need a folder; give --out DIR")
+        return list(dict.fromkeys(names))
+
+    def load(self, names: Sequence[str]) -> list[SegmentationMethod]:
+        """Build the models."""
+        return [
+            segmenters.load(name, self.weights, self.device, self.backbone_weights)
+            for name in names
+        ]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class SizeOptions:
+    """At which size pictures are seen and answers are counted.
+
+    Parameters
+    ----------
+    size
+        The side of the square on which overlaps are counted, in pixels (241, 400, 473, ...), or
+        original: each photo's own size.
+    seen
+        The side of the square that the model sees; the size, or 241 for original.
+    """
+
+    size: str = str(SIZE)
+    seen: Annotated[int | None, Parameter(validator=Number(gte=32))] = None
+
+    def view(self) -> View:
+        """Return the sizes.
+
+        Raises
+        ------
+        InputError
+            A size that is none.
+        """
+        if self.size == "original":
+            return View(None, self.seen or SIZE)
+        if not self.size.isdecimal() or int(self.size) < 32:
+            raise InputError(f"size {self.size!r}: is a number of pixels from 32, or original")
+        return View(int(self.size), self.seen or int(self.size))
+
+
+def given(**options: Any) -> dict[str, Any]:
+    """Return the options that were given."""
+    return {key: value for key, value in options.items() if value is not None}
+
+
+def written(*groups: DataOptions | SizeOptions) -> dict[str, Any]:
+    """Return the options of groups that were given."""
+    return given(**{f.name: getattr(group, f.name) for group in groups for f in fields(group)})
+
+
+def write_results(
+    out: Path,
+    protocol: str,
+    options: Mapping[str, Any],
+    names: Sequence[str],
+    models: ModelOptions,
+    results: Sequence[Result],
+) -> None:
+    """Write the results of models, each with the command that measures it again.
+
+    Parameters
+    ----------
+    out : Path
+        A .json file for one model, or a folder.
+    protocol : str
+        The command after ``handful evaluate``.
+    options : mapping of str to Any
+        Its options but those of `models`, with ``seed``.
+    names : sequence of str
+        What each model was asked for by.
+    models : ModelOptions
+        The weights and the device.
+    results : sequence of Result
+        One for each name.
+    """
+    weights = given(weights=models.weights, backbone_weights=models.backbone_weights)
+    for name, result in zip(names, results, strict=True):
+        words = ["evaluate", protocol]
+        for key, value in {**options, **weights, "model": name}.items():
+            option = key.replace("_", "-")
+            if isinstance(value, bool):
+                words.append(f"--{option}" if value else f"--no-{option}")
+                continue
+            many = [str(v) for v in value] if isinstance(value, list) else [str(value)]
+            words += [f"--{option}", *many]
+        seed = int(options["seed"])
+        detail = _detail(result)
+        write_result(out, result, words, seed, models.device, detail, models.weights)
+
+
+def _detail(result: Result) -> str:
+    """Return what tells results of one protocol, data set and model apart in their names."""
+    settings = result.settings
+    fold, ways = settings.get("fold"), settings.get("ways", 1)
+    parts = [
+        *(settings.get("split") or ()),
+        "" if fold is None else f"fold{fold}",
+        "" if ways == 1 else f"{ways}way",
+        f"{settings['shots']}shot",
+        "" if settings["shots_by"] == "method" else settings["shots_by"],
+        "original" if settings["size"] == "original" else f"{settings['size']}px",
+    ]
+    return "-".join(part for part in parts if part)
+
+
+def percent(share: float | None) -> str:
+    """Write a share for people; nothing where there is none."""
+    return "" if share is None else f"{100 * share:.1f} %"

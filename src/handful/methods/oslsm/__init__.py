@@ -4,5 +4,15 @@ A. Shaban et al., "One-shot learning for semantic segmentation", BMVC 2017, and 
 """
 
 from handful.methods.oslsm.hashing import WeightHashing
+from handful.methods.oslsm.network import OSLSM, Learns, loss
+from handful.methods.oslsm.support import PixelClassifiers, View, masked_view
 
-__all__ = ["WeightHashing"]
+__all__ = [
+    "OSLSM",
+    "Learns",
+    "PixelClassifiers",
+    "View",
+    "WeightHashing",
+    "loss",
+    "masked_view",
+]

@@ -131,6 +131,25 @@ def _mshnet(request: Request) -> SegmentationMethod:
     return MSHNetSegmentation(model.to(request.device).eval(), request.name)
 
 
+def _oslsm(request: Request) -> SegmentationMethod:
+    from handful.backbones import build
+    from handful.methods.oslsm import OSLSM
+    from handful.methods.oslsm.segmentation import OSLSMSegmentation
+
+    if request.weights is None:
+        raise InputError(
+            f"{request.name}: its weights are not bundled; make them with `handful train oslsm` and"
+            " give --weights RUN/weights.safetensors"
+        )
+    tensors = zoo.load_weights(request.weights)
+    network = build(request.backbone or "resnet50")
+    # where everything was trained, the file holds the backbone too
+    if not any(name.startswith("backbones.") for name in tensors):
+        network.load(request.backbone_weights)
+    model = OSLSM.of_weights(network, tensors)
+    return OSLSMSegmentation(model.to(request.device), request.name)
+
+
 _SIMILARITIES: dict[str, Literal["both", "cosine", "prototype"]] = {
     "mshnet": "both",
     "mshnet-cosine": "cosine",
@@ -142,6 +161,7 @@ _SIMILARITIES: dict[str, Literal["both", "cosine", "prototype"]] = {
 _BUILDERS: dict[str, Callable[[Request], SegmentationMethod]] = {
     **dict.fromkeys(_SIMILARITIES, _mshnet),
     "attention": _attention,
+    "oslsm": _oslsm,
     "discriminant": _discriminant,
     "prototypes": _prototypes,
     "whole": _blind,

@@ -10,6 +10,7 @@ from torch import Tensor
 from handful.errors import InputError
 from handful.methods.discriminant_segmentation import Discriminant
 from handful.methods.mshnet.support import SupportState
+from handful.methods.oslsm.support import PixelClassifiers
 from handful.methods.prototype_segmentation import PrototypePair
 from handful.methods.weak_segmentation import Shots
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from handful import zoo
 from handful.errors import InputError
 from handful.methods import segmenters
 from handful.methods.baselines.blind_segmentation import BlindSegmentation
@@ -77,3 +78,39 @@ def test_methods_on_a_backbone_are_loaded_by_name(tmp_path: Path) -> None:
     assert torch.equal(answers[0].masks, answers[1].masks)
     with pytest.raises(InputError, match="weights of another MSHNet"):
         segmenters.load("mshnet-cosine:handful-base", weights=path)
+
+
+def test_what_was_trained_is_loaded_by_its_folder_or_its_file(tmp_path: Path) -> None:
+    light = MSHNet("handful-base", "cosine", LIGHT)
+    light.backbone.load()
+    facts = {"similarity": "cosine", "widths": "light", "backbone_sha256": light.backbone.digest}
+    card = zoo.Card(
+        name="own-recipe",
+        title="t",
+        task="segment",
+        method="mshnet",
+        backbone="handful-base",
+        licence="l",
+        commercial_use=True,
+        data="d",
+        limits="l",
+        input=facts,
+    )
+    zoo.save_entry(tmp_path, card, light.learned())
+    photo = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    mask = np.zeros((64, 64), np.uint8)
+    mask[16:48, 16:48] = 1
+    answers = []
+    file = tmp_path / "weights.safetensors"
+    for one in (segmenters.load(tmp_path), segmenters.load("mshnet", weights=file)):
+        (features,) = one.encode([photo])
+        answers.append(one.answer(features, [one.condition([features], [mask])]).masks)
+    assert torch.equal(*answers)
+    assert segmenters.load(str(tmp_path)).name == "own-recipe"
+    zoo.save_entry(tmp_path, card.model_copy(update={"task": "recognize"}), light.learned())
+    with pytest.raises(InputError, match="is a model to recognize, not to segment"):
+        segmenters.load(tmp_path)
+    other = card.model_copy(update={"input": facts | {"backbone_sha256": 64 * "0"}})
+    zoo.save_entry(tmp_path, other, light.learned())
+    with pytest.raises(InputError, match="trained on weights with SHA-256 0000"):
+        segmenters.load(tmp_path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from handful import zoo
@@ -26,6 +27,8 @@ class Request:
         Files in the place of the method's own.
     device : str
         ``cpu``, ``cuda``, ...
+    card : Card or None
+        What is known of the weights, where they come with a card.
     """
 
     name: str
@@ -33,10 +36,11 @@ class Request:
     weights: str | os.PathLike[str] | None = None
     backbone_weights: str | os.PathLike[str] | None = None
     device: str = "cpu"
+    card: zoo.Card | None = None
 
 
 def load(
-    name: str,
+    name: str | os.PathLike[str],
     weights: str | os.PathLike[str] | None = None,
     device: str = "auto",
     backbone_weights: str | os.PathLike[str] | None = None,
@@ -45,11 +49,13 @@ def load(
 
     Parameters
     ----------
-    name : str
+    name : str or path-like
         One of :func:`names`; ``METHOD:BACKBONE`` for methods that stand on any network of
-        :func:`handful.backbones.build`, on handful-base where none is named.
+        :func:`handful.backbones.build`, on handful-base where none is named; a model of the zoo,
+        or the folder that ``handful train`` wrote.
     weights : path-like, optional
-        A weights file to use in the place of the method's own.
+        A weights file to use in the place of the method's own. The card beside it, if there is
+        one, says how it was trained.
     device : str
         ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ...
     backbone_weights : path-like, optional
@@ -69,11 +75,32 @@ def load(
         import torch
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    method, _, backbone = name.partition(":")
-    build = _BUILDERS.get(method)
+    entry = _entry(name, weights)
+    if entry is not None:
+        weights = weights or zoo.weights(name)
+        if zoo.is_entry(name):
+            name = entry.name
+    method, _, backbone = str(name).partition(":")
+    # a recipe of one's own may have any name: the card knows the method
+    build = _BUILDERS.get(method) or _BUILDERS.get(entry.method if entry else "")
     if build is None:
         raise InputError(f"{name}: no such method of segmentation; there are {', '.join(names())}")
-    return build(Request(name, backbone, weights, backbone_weights, device))
+    return build(Request(str(name), backbone, weights, backbone_weights, device, entry))
+
+
+def _entry(name: str | os.PathLike[str], weights: str | os.PathLike[str] | None) -> zoo.Card | None:
+    """Return the card of a folder, of a weights file that lies in one, or of a bundled name."""
+    if weights is not None:
+        file = Path(weights)
+        beside = zoo.card(file.parent) if zoo.is_entry(file.parent) else None
+        if beside is None or beside.weights != file.name:
+            return None
+        zoo.weights(file.parent)
+        return beside
+    known = zoo.card(name) if zoo.is_entry(name) else zoo.cards().get(str(name))
+    if known is not None and known.task != "segment":
+        raise InputError(f"{name}: is a model to {known.task}, not to segment")
+    return known
 
 
 def names() -> list[str]:
@@ -114,6 +141,7 @@ def _attention(request: Request) -> SegmentationMethod:
 
 
 def _mshnet(request: Request) -> SegmentationMethod:
+    from handful.backbones import check_digest
     from handful.methods.mshnet import LIGHT, PAPER, MSHNet
     from handful.methods.mshnet.segmentation import MSHNetSegmentation
 
@@ -123,10 +151,17 @@ def _mshnet(request: Request) -> SegmentationMethod:
             " --weights RUN/weights.safetensors"
         )
     kind = request.name.partition(":")[0]
-    backbone = request.backbone or ("handful-base" if kind == "mshnet-light" else "resnet50")
-    widths = LIGHT if kind == "mshnet-light" else PAPER
-    model = MSHNet(backbone, _SIMILARITIES[kind], widths)
+    light = kind == "mshnet-light"
+    known = {"similarity": _SIMILARITIES.get(kind, "both"), "widths": "light" if light else "paper"}
+    backbone = request.backbone or ("handful-base" if light else "resnet50")
+    if request.card is not None:
+        known |= request.card.input
+        backbone = request.backbone or request.card.backbone
+    widths = LIGHT if known["widths"] == "light" else PAPER
+    model = MSHNet(backbone, known["similarity"], widths)
     model.backbone.load(request.backbone_weights)
+    if request.card is not None:
+        check_digest(request.card.input["backbone_sha256"], model.backbone)
     model.load_learned(zoo.load_weights(request.weights))
     return MSHNetSegmentation(model.to(request.device).eval(), request.name)
 

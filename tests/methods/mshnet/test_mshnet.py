@@ -132,6 +132,21 @@ def test_half_precision_features_and_support_change_little(light: MSHNet) -> Non
     torch.testing.assert_close(found, truth, rtol=0, atol=5e-3)
 
 
+def test_mixed_precision_leaves_the_similarities_their_digits(light: MSHNet) -> None:
+    photo = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    maps = {name: found.half() for name, found in light.features(photo).items()}
+    mask = torch.zeros(1, 64, 64)
+    mask[:, 16:48, 16:48] = 1
+    groups = [(0, [light.support_state(maps, mask)])]
+    wanted = light.similarities(maps, groups)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = light.similarities(maps, groups)
+        learnt = light(maps, groups[0][1]).masks
+    for one, other in zip(found, wanted, strict=True):
+        assert all(torch.equal(one[kind], other[kind]) for kind in light.kinds)
+    assert torch.isfinite(learnt).all()
+
+
 def test_a_few_steps_learn_an_episode() -> None:
     """With the paper's optimiser, from cached features; the object is bright, all else noise."""
     torch.manual_seed(4)

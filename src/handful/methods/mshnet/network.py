@@ -208,7 +208,9 @@ class MSHNet(nn.Module):
         list of dict
             Of each level, from fine to coarse: each kind's (sum of all shots, layers, h, w).
         """
-        kinds = {kind: self.stage(kind, query, groups) for kind in self.kinds}
+        # cosines that lie close together need all their digits, whatever the head computes in
+        with torch.autocast(next(self.head.parameters()).device.type, enabled=False):
+            kinds = {kind: self.stage(kind, query, groups) for kind in self.kinds}
         return [
             {kind: levels[index] for kind, levels in kinds.items()}
             for index in range(len(self.levels))

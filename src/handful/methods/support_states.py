@@ -14,7 +14,10 @@ from handful.methods.oslsm.support import PixelClassifiers
 from handful.methods.prototype_segmentation import PrototypePair
 from handful.methods.weak_segmentation import Shots
 
-_KINDS = {kind.__name__: kind for kind in (PrototypePair, Discriminant, Shots, SupportState)}
+_KINDS = {
+    kind.__name__: kind
+    for kind in (PrototypePair, Discriminant, Shots, SupportState, PixelClassifiers)
+}
 
 
 def pack_states(states: Sequence[Any]) -> tuple[str, dict[str, Tensor]]:

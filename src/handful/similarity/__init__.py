@@ -2,14 +2,17 @@
 
 from handful.similarity.cosine import cosine
 from handful.similarity.dense_cosine import dense_cosine
+from handful.similarity.dense_l1 import Nearest, nearest_l1
 from handful.similarity.l1 import weighted_l1
 from handful.similarity.prototype import foreground, masked_mean, prototype_similarity
 
 __all__ = [
+    "Nearest",
     "cosine",
     "dense_cosine",
     "foreground",
     "masked_mean",
+    "nearest_l1",
     "prototype_similarity",
     "weighted_l1",
 ]

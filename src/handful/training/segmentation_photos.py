@@ -54,6 +54,9 @@ class SegmentationOptions(BaseModel):
         Examples of each.
     per_class : int
         At most so many photos of a class are trained on.
+    balanced : bool
+        Draw the class of a query first and then its photo, so that classes of few photos count as
+        much as others.
     memory : float
         Gigabytes of features that are kept; beyond it photos are run through the backbone again.
     validation_episodes : int
@@ -70,6 +73,7 @@ class SegmentationOptions(BaseModel):
     batch: int = Field(8, ge=1)
     shots: int = Field(1, ge=1)
     per_class: int = Field(750, ge=2)
+    balanced: bool = False
     memory: float = Field(4.0, ge=0)
     validation_episodes: int = Field(60, ge=1)
 
@@ -206,7 +210,7 @@ class Draws:
     validation : tuple of str
         Validation classes; a photo that shows one is not trained on.
     options : SegmentationOptions
-        Photos of a class, and shots.
+        Photos of a class, shots, and whether classes are drawn alike.
     seed : int
         What the photos of each class are drawn from.
 
@@ -229,13 +233,14 @@ class Draws:
         options: SegmentationOptions,
         seed: int,
     ) -> None:
-        self.dataset, self.shots = dataset, options.shots
+        self.dataset, self.shots, self.balanced = dataset, options.shots, options.balanced
         pairs = training_pairs(
             dataset, classes, options.per_class, seed, novel=validation, keep_novel=False
         )
         self.table = np.array(pairs, np.int64)
         self.pools = {
-            label: self.table[self.table[:, 1] == label, 0] for label in np.unique(self.table[:, 1])
+            label: self.table[self.table[:, 1] == label, 0]
+            for label in np.unique(self.table[:, 1]).tolist()
         }
         few = [dataset.labels[label] for label, p in self.pools.items() if len(p) <= options.shots]
         if few:
@@ -248,13 +253,34 @@ class Draws:
 
     def draw(self, count: int, generator: torch.Generator) -> list[Drawn]:
         """Draw queries, each with other photos of its class as its support."""
-        rows = torch.randint(len(self.table), (count,), generator=generator)
         drawn = []
-        for photo, label in self.table[rows.numpy()].tolist():
+        for photo, label in self._pairs(count, generator):
             pool = self.pools[label][self.pools[label] != photo]
             places = torch.randperm(len(pool), generator=generator)[: self.shots]
             drawn.append(Drawn(photo, label, [int(pool[place]) for place in places]))
         return drawn
+
+    def _queries(self, count: int, generator: torch.Generator) -> list[tuple[int, int]]:
+        if not self.class_first:
+            rows = torch.randint(len(self.table), (count,), generator=generator)
+            return [(photo, label) for photo, label in self.table[rows.numpy()].tolist()]
+        drawn = []
+        for place in torch.randint(len(self.pools), (count,), generator=generator).tolist():
+            label, pool = list(self.pools.items())[place]
+            drawn.append((int(pool[torch.randint(len(pool), (), generator=generator)]), label))
+        return drawn
+
+    def _pairs(self, count: int, generator: torch.Generator) -> list[list[int]]:
+        """Return photos and classes; with the class drawn first where that is asked for."""
+        if not self.balanced:
+            rows = torch.randint(len(self.table), (count,), generator=generator)
+            found: list[list[int]] = self.table[rows.numpy()].tolist()
+            return found
+        labels = list(self.pools)
+        drawn = [labels[i] for i in torch.randint(len(labels), (count,), generator=generator)]
+        lengths = [len(self.pools[label]) for label in drawn]
+        places = [int(torch.randint(n, (1,), generator=generator)) for n in lengths]
+        return [[int(self.pools[x][place]), x] for x, place in zip(drawn, places, strict=True)]
 
 
 class Validation:

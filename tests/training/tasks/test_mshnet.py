@@ -58,6 +58,21 @@ def test_queries_and_supports_are_other_photos_of_training_classes(root: Path) -
     assert all(name.startswith(("images/red", "images/green")) for name in trained.draws.files)
 
 
+def test_balanced_draws_count_every_class_alike(root: Path) -> None:
+    shares = []
+    for balanced in (False, True):
+        draws = task(root, balanced=balanced).draws
+        rare = next(iter(draws.pools))
+        draws.table = draws.table[(draws.table[:, 1] != rare) | (np.arange(len(draws.table)) < 2)]
+        draws.pools = {x: draws.table[draws.table[:, 1] == x, 0] for x in draws.pools}
+        drawn = draws.draw(600, torch.Generator().manual_seed(0))
+        assert all({one.query, *one.support} <= set(draws.pools[one.label]) for one in drawn)
+        assert all(one.query not in one.support for one in drawn)
+        shares.append(float(np.mean([one.label == rare for one in drawn])))
+    # 2 of 7 photos show the rare class
+    assert shares == pytest.approx([2 / 7, 1 / 2], abs=0.06)
+
+
 def test_features_are_the_same_whether_kept_or_not(root: Path) -> None:
     kept, fresh = task(root), task(root, memory=0.0)
     for _ in range(2):
@@ -104,7 +119,12 @@ def test_validation_leaves_the_model_in_place(root: Path) -> None:
 
 def test_a_run_is_an_entry(root: Path, tmp_path: Path) -> None:
     changes = ["options.data=folder", "options.size=64", "options.batch=2", "loop.steps=2"]
-    changes += ["loop.validate_every=1", "validation=[blue, grey]", "options.validation_episodes=2"]
+    changes += [
+        "options.flip=true",
+        "loop.validate_every=1",
+        "validation=[blue, grey]",
+        "options.validation_episodes=2",
+    ]
     answer = run_recipe(read_recipe("mshnet-light", changes), root, tmp_path / "run")
     card = zoo.card(tmp_path / "run")
     assert (card.task, card.method, card.backbone) == ("segment", "mshnet", "handful-base")

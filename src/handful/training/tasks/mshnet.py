@@ -40,6 +40,8 @@ class MSHNetOptions(SegmentationOptions):
         Of SGD with a momentum of .9.
     epoch : int
         Steps after which the rate is multiplied by .9; 0: it falls along a cosine instead.
+    flip : bool
+        Mirror half of the queries.
     """
 
     similarity: Similarity = "both"
@@ -47,6 +49,7 @@ class MSHNetOptions(SegmentationOptions):
     rate: float = Field(1e-2, gt=0)
     decay: float = Field(5e-4, ge=0)
     epoch: int = Field(0, ge=0)
+    flip: bool = False
 
 
 class MSHNetTask:
@@ -110,6 +113,10 @@ class MSHNetTask:
         maps = self.photos.features([task.query for task in drawn])
         masks = [self.photos.mask(task.query, task.label) for task in drawn]
         target = torch.from_numpy(np.stack(masks)).long().to(device)
+        if self.options.flip:
+            mirrored = torch.rand(len(drawn), generator=generator) < 0.5
+            maps = {name: mirror(found, mirrored) for name, found in maps.items()}
+            target = mirror(target, mirrored)
         size = (self.options.size, self.options.size)
         return loss(self.net(maps, states, size), target)
 
@@ -137,6 +144,20 @@ class MSHNetTask:
     def _state(self, task: Drawn) -> SupportState:
         masks = np.stack([self.photos.mask(image, task.label) == 1 for image in task.support])
         return self.net.support_state(self.photos.features(task.support), torch.from_numpy(masks))
+
+
+def mirror(maps: Tensor, chosen: Tensor) -> Tensor:
+    """Turn some of maps (N, ..., width) left to right: those where `chosen` (N,) is true.
+
+    The maps of a mirrored photo are nearly its mirrored maps, so they need not be made again.
+
+    Examples
+    --------
+    >>> mirror(torch.tensor([[1, 2], [3, 4]]), torch.tensor([True, False])).tolist()
+    [[2, 1], [3, 4]]
+    """
+    where = chosen.to(maps.device).view(-1, *[1] * (maps.ndim - 1))
+    return torch.where(where, maps.flip(-1), maps)
 
 
 def build(recipe: Recipe, loop: LoopConfig, root: Path) -> tuple[MSHNetTask, Finish]:

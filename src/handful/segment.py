@@ -1,4 +1,6 @@
-"""Segment: where in a picture is what a handful of examples with masks show, if it is there.
+"""Segment: where in a picture is what a handful of examples show, if it is there.
+
+Examples have masks, or boxes, or labels alone.
 
 The verb knows people's pictures; how a class is found from its examples is a method's business
 (`handful.methods.segmenter`).
@@ -7,7 +9,7 @@ The verb knows people's pictures; how a class is found from its examples is a me
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -19,12 +21,13 @@ from handful import zoo
 from handful.answers import Region, Segmentation, Segmentations
 from handful.data.pictures import decode_ahead, is_one, many, name
 from handful.data.segmentation_set import SegmentationSet
+from handful.data.support import Support
 from handful.errors import InputError
 from handful.files import sha256
 from handful.images import ImageLike
 from handful.methods import segmenters
 from handful.methods.mask_check import Shot, check_masks
-from handful.methods.mask_support import Example, MaskLike, gather_examples
+from handful.methods.mask_support import Example, Given, MaskLike, Taught, gather
 from handful.methods.refining import Refine, refine_masks
 from handful.methods.segmenter import Image, SegmentationMethod
 from handful.methods.separating import SPECK, separate
@@ -41,17 +44,32 @@ from handful.methods.zoom import (
 DEFAULT = "discriminant:handful-base"
 """The model of ``auto``: nothing is trained, and the network comes with the package."""
 
+UNMASKED = "attention:handful-base"
+"""The model of ``auto`` where examples have labels alone."""
+
+_AUTO: dict[Taught, tuple[str, str]] = {
+    "masks": (DEFAULT, "auto: examples with masks"),
+    "boxes": (DEFAULT, "auto: examples with boxes, GrabCut made their masks"),
+    "labels": (UNMASKED, "auto: examples with labels alone, no masks"),
+}
+
+# share of a picture that an object covers, where nobody marked one
+_TYPICAL = 0.1
+
 # what one picture may need at a time: the next is decoded meanwhile
 _AHEAD = 1
 
 
 class Segmenter(BaseEstimator):  # type: ignore[misc]
-    """Find the pixels of each class in a picture, given one or a few examples with masks.
+    """Find the pixels of each class in a picture, given one or a few examples of each.
+
+    Best are examples with masks. Of boxes GrabCut makes masks; where there are labels alone, the
+    places at which a picture is like the examples of a class are found by similarity attention.
 
     Parameters
     ----------
     model : str, path or SegmentationMethod
-        ``"auto"`` (`DEFAULT`), ``"discriminant:BACKBONE"``, a name of
+        ``"auto"`` (`DEFAULT`, or `UNMASKED` where examples have labels alone), a name of
         `handful.methods.segmenters`, or a method object.
     device : str
         ``"auto"``, ``"cpu"``, ``"cuda"``, ...
@@ -64,7 +82,8 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]
         Whether objects that touch are counted one by one, see `handful.methods.separating`.
     min_area : "auto" or float
         Parts of fewer pixels are left out. ``"auto"``: a tenth of a typical object, which is the
-        median of the connected parts of the examples' masks.
+        median of the connected parts of the examples' masks; a hundredth of the picture where
+        they have none.
     weights, backbone_weights : path-like, optional
         Weights files of the model and of the network that it stands on.
 
@@ -124,7 +143,7 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]
 
     def fit(
         self,
-        images: Iterable[ImageLike] | ImageLike | SegmentationSet,
+        images: Given,
         masks: Iterable[MaskLike] | MaskLike | None = None,
         labels: Iterable[object] | object | None = None,
     ) -> Segmenter:
@@ -132,13 +151,15 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]
 
         Parameters
         ----------
-        images : images, or SegmentationSet
-            The examples; a set brings its masks and labels. A picture may be given several times,
-            with masks of several labels.
-        masks : masks
+        images : pictures, SegmentationSet or Support
+            The examples; a set brings its masks and labels, a support its labels and boxes. A
+            picture may be given several times, with several labels. A
+            `handful.data.pictures.Cutout` has a box, of which GrabCut makes a mask.
+        masks : masks, optional
             One for each image; or for each a mapping of labels to masks.
         labels : iterable of str, optional
-            The class of each mask; ``object`` where not given.
+            The class of each mask or box, ``object`` where not given; of each picture, where
+            there are labels alone.
 
         Returns
         -------
@@ -149,14 +170,13 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]
         ------
         InputError
             An unreadable image, a mask of another size, an empty mask or one without
-            surroundings, lengths that differ, or a wrong option.
+            surroundings, labels alone for a model that learns from masks, lengths that differ, or
+            a wrong option.
         """
-        classes, examples = gather_examples(images, masks, labels)
-        method, chosen = self._load()
+        classes, examples, taught = gather(images, masks, labels)
+        method, chosen = self._load(taught)
         _limit(method, self.reject)
-        zoom = choose_zoom(
-            [e.masks[label] for e in examples if label in e.masks] for label in classes
-        )
+        zoom = _zoom(method, classes, examples, taught)
         shots: dict[str, list[Shot]] = {label: [] for label in classes}
         for place, example in enumerate(examples):
             for label, shot in _shots(method, place, example, zoom):
@@ -170,7 +190,7 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]
             for of_class in shots.values()
         ]
         self.check_ = check_masks(method, shots)
-        self.skipped_ = images.skipped if isinstance(images, SegmentationSet) else ()
+        self.skipped_ = images.skipped if isinstance(images, SegmentationSet | Support) else ()
         self.images_ = tuple(example.image for example in examples)
         return self._know(method, np.array(classes), states, zoom, chosen)
 
@@ -321,14 +341,16 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]
         self.zoom_, self.chosen_ = zoom, chosen
         return self
 
-    def _load(self) -> tuple[SegmentationMethod, str]:
+    def _load(self, taught: Taught = "masks") -> tuple[SegmentationMethod, str]:
         """Return the method and why."""
         if not isinstance(self.model, str | os.PathLike):
             return self.model, "as given"
         asked = str(self.model)
         chosen = "as asked"
         if asked == "auto":
-            asked, chosen = DEFAULT, "auto: examples with masks"
+            asked, chosen = _AUTO[taught]
+        elif taught == "boxes":
+            chosen = "as asked; GrabCut made the masks of the boxes"
         return segmenters.load(asked, self.weights, self.device, self.backbone_weights), chosen
 
     def _segment(self, path: str | None, image: Image) -> Segmentation:
@@ -354,6 +376,20 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]
             regions.append(Region(label, float(presence[place]), found))
         warnings = _warnings(self.zoom_.shortfall((height, width)), path or "a picture")
         return Segmentation(path, (height, width), tuple(regions), warnings)
+
+
+def _zoom(
+    method: SegmentationMethod, classes: Sequence[str], examples: Sequence[Example], taught: Taught
+) -> Zoom:
+    """Choose at which size pictures are seen: whole where no mask says how large objects are."""
+    if not getattr(method, "uses_masks", True):
+        return Zoom(None, _TYPICAL)
+    if taught == "labels":
+        raise InputError(
+            f"{method.name}: learns from masks, and the examples have labels alone; give masks, or"
+            f" take the model {UNMASKED}"
+        )
+    return choose_zoom([e.masks[label] for e in examples if label in e.masks] for label in classes)
 
 
 def _shots(

@@ -16,10 +16,13 @@ from numpy.typing import NDArray
 from handful.answers import Segmentation
 from handful.data.annotations.coco import write_coco
 from handful.data.annotations.labelme import write_labelme
-from handful.data.annotations.mask import OBJECT, write_labels, write_mask
+from handful.data.annotations.mask import write_labels, write_mask
 from handful.data.annotations.objects import FoundImage, FoundObject, write_table
+from handful.data.pictures import box, whole
 from handful.data.segmentation_set import SegmentationSet
+from handful.data.support import Support
 from handful.images import read, resize
+from handful.methods.refining import box_mask
 from handful.report.segmentation import (
     CELL,
     answer_panel,
@@ -33,8 +36,8 @@ from handful.segment import Segmenter
 
 Format = Literal["png", "labels", "coco", "labelme", "csv"]
 
-Examples = SegmentationSet | tuple[Path, NDArray[np.uint8]] | None
-"""What was fitted to: a set, a picture with its mask, or nothing new."""
+Examples = SegmentationSet | Support | None
+"""What was fitted to: pictures with masks, with boxes or labels alone, or nothing new."""
 
 SHEET = 24
 """Queries that the sheet shows at most."""
@@ -93,8 +96,7 @@ class MaskWriter:
         if isinstance(photos, SegmentationSet):
             examples = example_panels(photos, colours)
         elif photos is not None:
-            mask = {OBJECT: photos[1].astype(np.int32)}
-            examples = [("example: object", overlay(read(photos[0]), mask, colours, 2 * CELL))]
+            examples = list(_unmasked_panels(photos, colours))
         path = self.out / "sheet.png"
         write_picture(path, draw_sheet(examples, self.panels))
         return path
@@ -144,6 +146,16 @@ class MaskWriter:
             stem = f"{path.stem}-{number}"
         self.stems.add(stem.casefold())
         return stem
+
+
+def _unmasked_panels(
+    photos: Support, colours: dict[str, str], most: int = 8
+) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+    """Yield the first examples without masks; of a box, the mask that GrabCut made of it."""
+    for picture, label in list(zip(photos.images, photos.labels, strict=True))[:most]:
+        image, corner = read(whole(picture)), box(picture)
+        found = {} if corner is None else {label: box_mask(image, corner).astype(np.int32)}
+        yield f"example: {label}", overlay(image, found, colours, 2 * CELL)
 
 
 def _objects(answer: Segmentation) -> tuple[FoundObject, ...]:

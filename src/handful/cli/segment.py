@@ -1,4 +1,4 @@
-"""``handful segment``: masks of people's pictures, from a folder of examples with masks."""
+"""``handful segment``: masks of people's pictures, from a folder of examples."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from handful.cli.common import Device, Json, Model, columns, emit, gather_pictur
 from handful.cli.mask_writer import Examples, Format, MaskWriter
 from handful.data.annotations.classes import numbered, read_classes
 from handful.data.annotations.mask import OBJECT
-from handful.data.pictures import name, whole
+from handful.data.pictures import Cutout, name, whole
 from handful.data.progress import track
-from handful.data.segmentation_folder import read_folder
 from handful.data.segmentation_set import SegmentationSet, from_label_maps
+from handful.data.segmentation_support import read_examples
+from handful.data.support import Support
 from handful.errors import InputError
-from handful.images import list_images, read
-from handful.methods.refining import box_mask
+from handful.images import list_images
 from handful.segment import Segmenter
 
 Box = Annotated[tuple[float, float, float, float] | None, Parameter(negative=())]
@@ -47,7 +47,10 @@ def segment(
     device: Device = "auto",
     json: Json = False,
 ) -> None:
-    """Find the pixels of things in pictures, from one or a few examples with masks.
+    """Find the pixels of things in pictures, from one or a few examples.
+
+    Examples with masks teach best; of boxes GrabCut makes masks; class folders without masks do,
+    and then similarity attention finds where a picture is like the examples of a class.
 
     Parameters
     ----------
@@ -57,8 +60,9 @@ def segment(
         The folder for the masks (PNG, 0 and 255), overlays, and a sheet that shows them together.
     support
         Examples: a folder with images/ and masks/, with LabelMe files, in VOC's layout, or with a
-        COCO file; or that file. With --box, one picture. A saved directory given as --model needs
-        none.
+        COCO file; or that file. Without masks: a manifest (CSV), COCO's file or VOC's folder with
+        boxes; or one sub-folder for each class. With --box, one picture. A saved directory given
+        as --model needs none.
     images, masks
         Folders of pictures and of masks of the same names, in the place of --support.
     classes
@@ -94,10 +98,8 @@ def segment(
     if reject is not None:
         options["reject"] = _reject(reject)
     segmenter.set_params(**options)
-    if isinstance(photos, SegmentationSet):
+    if photos is not None:
         segmenter.fit(photos)
-    elif photos is not None:
-        segmenter.fit(*photos)
     if save is not None:
         segmenter.save(save)
     pictures, missing = gather_pictures(query)
@@ -145,8 +147,9 @@ def _segmenter(
     segmenter = Segmenter(model, device, weights=weights[0], backbone_weights=weights[1])
     if support is not None and images is None and masks is None:
         if box is not None:
-            return segmenter, (support, box_mask(read(support), box))
-        return segmenter, read_folder(support, classes)
+            one = Support.from_arrays([Cutout(support, box)], [OBJECT], min_classes=1)
+            return segmenter, one
+        return segmenter, read_examples(support, classes)
     if support is None and images is not None and masks is not None:
         return segmenter, _pairs(images, masks, classes)
     raise InputError(

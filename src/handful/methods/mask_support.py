@@ -1,22 +1,30 @@
-"""Examples with masks as people give them: pictures, and where each class is in each."""
+"""Examples as people give them: pictures, and where each class is in each, if they say it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
 from handful.data.annotations import OBJECT
-from handful.data.pictures import is_one, name
+from handful.data.pictures import Picture, box, is_one, name, title, whole
 from handful.data.segmentation_set import SegmentationSet
+from handful.data.support import Support
 from handful.errors import InputError
 from handful.images import ImageLike, read, read_mask, size
-from handful.methods.segmenter import Image, Mask
+from handful.methods.refining import box_mask
+from handful.methods.segmenter import VOID, Image, Mask
 
 MaskLike: TypeAlias = "ImageLike | Mapping[str, ImageLike]"
 """A mask (any value but 0 is the object), or one for each label."""
+
+Taught = Literal["masks", "boxes", "labels"]
+"""What says where the objects are: their masks, boxes around them, or nothing."""
+
+Given: TypeAlias = "Iterable[Picture] | Picture | SegmentationSet | Support"
+"""Pictures, each perhaps one object of a whole one; or a set that brings masks or labels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +36,8 @@ class Example:
     picture : path, PIL image or array
         The picture; it is decoded when asked for.
     masks : dict of str to array
-        (H, W) uint8 of each label, of the picture's size: 1 the object, 0 not, 255 void.
+        (H, W) uint8 of each label, of the picture's size: 1 the object, 0 not, 255 void; void all
+        over where nobody said where the object is.
     """
 
     picture: ImageLike
@@ -42,6 +51,90 @@ class Example:
     def read(self) -> Image:
         """Decode the picture."""
         return read(self.picture)
+
+
+class Examples(NamedTuple):
+    """What a segmenter is fitted to.
+
+    Attributes
+    ----------
+    classes : list of str
+        The classes, in order.
+    examples : list of Example
+        The pictures.
+    taught : {"masks", "boxes", "labels"}
+        What said where the objects are.
+    """
+
+    classes: list[str]
+    examples: list[Example]
+    taught: Taught
+
+
+def gather(
+    images: Given,
+    masks: Iterable[MaskLike] | MaskLike | None = None,
+    labels: Iterable[object] | object | None = None,
+) -> Examples:
+    """Return examples in whichever form they are given.
+
+    Parameters
+    ----------
+    images : pictures, SegmentationSet or Support
+        A `handful.data.pictures.Cutout` is a picture with a box in it.
+    masks : masks, optional
+        Without them, boxes become masks by GrabCut; without those too, labels are all there is.
+    labels : str or iterable of str, optional
+        The class of each.
+
+    Raises
+    ------
+    InputError
+        As for `gather_examples`; no masks and no labels; or boxes for some pictures alone.
+    """
+    if isinstance(images, Support):
+        pictures, masks, labels = images.images, images.masks, images.labels
+    elif isinstance(images, SegmentationSet) or masks is not None:
+        return Examples(*gather_examples(images, masks, labels), "masks")  # type: ignore[arg-type]
+    elif is_one(images):
+        pictures, labels = (images,), None if labels is None else (labels,)
+    else:
+        pictures = tuple(images)
+    boxes = [box(picture) for picture in pictures]
+    photos = [whole(picture) for picture in pictures]
+    if masks is not None:
+        return Examples(*gather_examples(photos, masks, labels), "masks")
+    if any(boxes):
+        made = list(_box_masks(pictures))
+        return Examples(*gather_examples(photos, made, labels), "boxes")
+    if labels is None:
+        raise InputError("examples without masks: give a mask, a box or a label for each image")
+    return _labelled(photos, [str(label) for label in labels])
+
+
+def _box_masks(pictures: Sequence[Picture]) -> Iterator[Mask]:
+    for place, picture in enumerate(pictures):
+        found = box(picture)
+        if found is None:
+            raise InputError(
+                f"{title(picture) or f'example {place}'}: has no box, but others have; give each"
+                " example its own"
+            )
+        yield box_mask(read(whole(picture)), found)
+
+
+def _labelled(photos: Sequence[ImageLike], labels: Sequence[str]) -> Examples:
+    if not photos or len(photos) != len(labels):
+        raise InputError(
+            f"{len(photos)} images, {len(labels)} labels: give one label for each image, and at"
+            " least one image"
+        )
+    examples: dict[object, Example] = {}
+    for photo, label in zip(photos, labels, strict=True):
+        example = examples.setdefault(name(photo) or id(photo), Example(photo, {}))
+        # a view of one value: nobody said where it is
+        example.masks[label] = np.broadcast_to(np.uint8(VOID), size(photo))
+    return Examples(sorted(set(labels)), list(examples.values()), "labels")
 
 
 def gather_examples(

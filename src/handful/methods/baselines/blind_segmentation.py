@@ -29,6 +29,7 @@ class BlindSegmentation:
     [0, 0, 1, 1, 1, 1, 0, 0]
     """
 
+    uses_masks = False
     backbone = "none"
     threshold = 0.5
 

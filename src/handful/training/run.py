@@ -27,10 +27,15 @@ TASKS = (
     "koch",
     "metric-learning",
     "mshnet",
+    "oslsm",
+    "pcb",
     "photo-calibration",
     "projection",
 )
 """The files of :mod:`handful.training.tasks`, one a kind of recipe."""
+
+LOOPED = ("drawing-embedding", "koch", "metric-learning", "mshnet", "oslsm", "pcb")
+"""Tasks that need a loop with steps."""
 
 FILES = "files.txt"
 
@@ -182,7 +187,7 @@ def _build(
     kind = recipe.get("task")
     if kind not in TASKS:
         raise InputError(f"recipe {recipe.get('name')}: task {kind!r} is not one of {[*TASKS]}")
-    if loop is None and kind in ("drawing-embedding", "koch", "metric-learning", "mshnet"):
+    if loop is None and kind in LOOPED:
         raise InputError(f"recipe {recipe['name']}: task {kind} needs a loop with steps")
     module = import_module(f"handful.training.tasks.{kind.replace('-', '_')}")
     # a task without the loop that can go on after a kill keeps its own state

@@ -260,16 +260,6 @@ class Draws:
             drawn.append(Drawn(photo, label, [int(pool[place]) for place in places]))
         return drawn
 
-    def _queries(self, count: int, generator: torch.Generator) -> list[tuple[int, int]]:
-        if not self.class_first:
-            rows = torch.randint(len(self.table), (count,), generator=generator)
-            return [(photo, label) for photo, label in self.table[rows.numpy()].tolist()]
-        drawn = []
-        for place in torch.randint(len(self.pools), (count,), generator=generator).tolist():
-            label, pool = list(self.pools.items())[place]
-            drawn.append((int(pool[torch.randint(len(pool), (), generator=generator)]), label))
-        return drawn
-
     def _pairs(self, count: int, generator: torch.Generator) -> list[list[int]]:
         """Return photos and classes; with the class drawn first where that is asked for."""
         if not self.balanced:
@@ -315,6 +305,20 @@ class Validation:
             both.append(int(found.intersection))
             either.append(int(found.union))
         return mean_iou(both, either, episodes.classes[:, 0])
+
+
+def mirror(maps: Tensor, chosen: Tensor) -> Tensor:
+    """Turn some of maps (N, ..., width) left to right: those where `chosen` (N,) is true.
+
+    The maps of a mirrored photo are nearly its mirrored maps, so they need not be made again.
+
+    Examples
+    --------
+    >>> mirror(torch.tensor([[1, 2], [3, 4]]), torch.tensor([True, False])).tolist()
+    [[2, 1], [3, 4]]
+    """
+    where = chosen.to(maps.device).view(-1, *[1] * (maps.ndim - 1))
+    return torch.where(where, maps.flip(-1), maps)
 
 
 def segmentation_data(

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from handful import zoo
 from handful.backbones import build
@@ -17,51 +16,27 @@ from handful.training.recipe import read_recipe
 from handful.training.run import run_recipe
 from handful.training.tasks.mshnet import MSHNetOptions, MSHNetTask
 
-CLASSES = ("red", "green", "blue", "grey")
-COLOURS = {"red": (230, 40, 30), "green": (40, 200, 60), "blue": (30, 60, 220), "grey": (128,) * 3}
 
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Photos of one coloured square each, somewhere on a striped ground."""
-    root = tmp_path_factory.mktemp("squares")
-    (root / "images").mkdir()
-    (root / "masks").mkdir()
-    rng = np.random.default_rng(0)
-    for number, label in enumerate(CLASSES, 1):
-        for photo in range(5):
-            pixels = np.tile(rng.integers(90, 180, (1, 96, 3)), (96, 1, 1)).astype(np.uint8)
-            mask = np.zeros((96, 96), np.uint8)
-            x, y = rng.integers(0, 56, 2)
-            pixels[y : y + 40, x : x + 40] = COLOURS[label]
-            mask[y : y + 40, x : x + 40] = number
-            name = f"{label}{photo}"
-            Image.fromarray(pixels).save(root / "images" / f"{name}.png")
-            Image.fromarray(mask).save(root / "masks" / f"{name}.png")
-    (root / "classes.txt").write_text("\n".join(f"{n} {c}" for n, c in enumerate(CLASSES, 1)))
-    return root
-
-
-def task(root: Path, **options: object) -> MSHNetTask:
+def task(squares: Path, **options: object) -> MSHNetTask:
     torch.manual_seed(0)
     model = MSHNet(build("random:handful-base"), widths=LIGHT)
     about = {"size": 64, "batch": 4, "validation_episodes": 4, "rate": 0.02} | options
     known = MSHNetOptions.model_validate(about)
-    return MSHNetTask(model, read_folder(root), ("red", "green"), ("blue", "grey"), known, 40, 0)
+    return MSHNetTask(model, read_folder(squares), ("red", "green"), ("blue", "grey"), known, 40, 0)
 
 
-def test_queries_and_supports_are_other_photos_of_training_classes(root: Path) -> None:
-    trained = task(root)
+def test_queries_and_supports_are_other_photos_of_training_classes(squares: Path) -> None:
+    trained = task(squares)
     labels = [trained.photos.dataset.labels[label] for label in trained.draws.table[:, 1]]
     assert set(labels) == {"red", "green"}
     assert len(trained.draws.files) == 10
     assert all(name.startswith(("images/red", "images/green")) for name in trained.draws.files)
 
 
-def test_balanced_draws_count_every_class_alike(root: Path) -> None:
+def test_balanced_draws_count_every_class_alike(squares: Path) -> None:
     shares = []
     for balanced in (False, True):
-        draws = task(root, balanced=balanced).draws
+        draws = task(squares, balanced=balanced).draws
         rare = next(iter(draws.pools))
         draws.table = draws.table[(draws.table[:, 1] != rare) | (np.arange(len(draws.table)) < 2)]
         draws.pools = {x: draws.table[draws.table[:, 1] == x, 0] for x in draws.pools}
@@ -73,8 +48,8 @@ def test_balanced_draws_count_every_class_alike(root: Path) -> None:
     assert shares == pytest.approx([2 / 7, 1 / 2], abs=0.06)
 
 
-def test_features_are_the_same_whether_kept_or_not(root: Path) -> None:
-    kept, fresh = task(root), task(root, memory=0.0)
+def test_features_are_the_same_whether_kept_or_not(squares: Path) -> None:
+    kept, fresh = task(squares), task(squares, memory=0.0)
     for _ in range(2):
         first, second = kept.photos.features([0, 7]), fresh.photos.features([0, 7])
         assert all(torch.equal(first[name], second[name]) for name in first)
@@ -89,8 +64,8 @@ def test_features_are_the_same_whether_kept_or_not(root: Path) -> None:
         torch.testing.assert_close(found[1:].float(), maps[name], rtol=2e-3, atol=2e-3)
 
 
-def test_only_head_and_prototypes_learn_and_the_loss_falls(root: Path) -> None:
-    trained = task(root)
+def test_only_head_and_prototypes_learn_and_the_loss_falls(squares: Path) -> None:
+    trained = task(squares)
     before = {k: v.clone() for k, v in trained.net.backbone.state_dict().items()}
     optimizer = trained.optimizer()
     losses = []
@@ -108,8 +83,8 @@ def test_only_head_and_prototypes_learn_and_the_loss_falls(root: Path) -> None:
     assert set(trained.model.state_dict()) == set(trained.net.learned())
 
 
-def test_validation_leaves_the_model_in_place(root: Path) -> None:
-    trained = task(root)
+def test_validation_leaves_the_model_in_place(squares: Path) -> None:
+    trained = task(squares)
     mine = trained.net.head
     found = trained.validate(trained.model)
     assert 0 <= found["miou"] <= 1
@@ -117,7 +92,7 @@ def test_validation_leaves_the_model_in_place(root: Path) -> None:
     assert trained.net.training
 
 
-def test_a_run_is_an_entry(root: Path, tmp_path: Path) -> None:
+def test_a_run_is_an_entry(squares: Path, tmp_path: Path) -> None:
     changes = ["options.data=folder", "options.size=64", "options.batch=2", "loop.steps=2"]
     changes += [
         "options.flip=true",
@@ -125,7 +100,7 @@ def test_a_run_is_an_entry(root: Path, tmp_path: Path) -> None:
         "validation=[blue, grey]",
         "options.validation_episodes=2",
     ]
-    answer = run_recipe(read_recipe("mshnet-light", changes), root, tmp_path / "run")
+    answer = run_recipe(read_recipe("mshnet-light", changes), squares, tmp_path / "run")
     card = zoo.card(tmp_path / "run")
     assert (card.task, card.method, card.backbone) == ("segment", "mshnet", "handful-base")
     assert card.calibration is None

@@ -105,21 +105,24 @@ class OSLSM(nn.Module):
         try:
             firsts = [name.split(".")[2] for name in tensors if name.startswith("dense.first.")]
             size, view = tensors["conditioning.sees"].tolist()
-            model = cls(
-                backbone,
-                layers=list(dict.fromkeys(firsts)),
-                outputs=len(tensors["conditioning.classify.weight"]),
-                width=len(tensors["dense.second.weight"]),
-                kernel=tensors[f"dense.first.{firsts[0]}.weight"].shape[-1],
-                learns="all" if any(n.startswith("backbones.") for n in tensors) else "heads",
-                view=get_args(View)[view],
-                support_size=size,
-            )
-            model.load_learned(tensors)
-        except (KeyError, IndexError, ValueError) as error:
+            outputs = len(tensors["conditioning.classify.weight"])
+            width = len(tensors["dense.second.weight"])
+            kernel = tensors[f"dense.first.{firsts[0]}.weight"].shape[-1]
+        except (KeyError, IndexError) as error:
             raise InputError(
                 "weights of no OSLSM; give those that `handful train oslsm` wrote"
             ) from error
+        model = cls(
+            backbone,
+            layers=list(dict.fromkeys(firsts)),
+            outputs=outputs,
+            width=width,
+            kernel=kernel,
+            learns="all" if any(n.startswith("backbones.") for n in tensors) else "heads",
+            view=get_args(View)[view],
+            support_size=size,
+        )
+        model.load_learned(tensors)
         return model
 
     @property

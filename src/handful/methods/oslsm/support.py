@@ -84,7 +84,7 @@ def masked_view(pixels: Tensor, mask: Tensor, size: int, view: View = "photo") -
     pixels : Tensor
         (3, H, W), normalised: 0 is the mean colour.
     mask : Tensor
-        (H, W) bool; at least one pixel shows the object.
+        (H, W) bool; where no pixel shows the object, nothing is seen.
     size : int
         Side of the square.
     view : {"photo", "object"}
@@ -105,7 +105,7 @@ def masked_view(pixels: Tensor, mask: Tensor, size: int, view: View = "photo") -
     (torch.Size([3, 24, 24]), 0.35)
     """
     shown = pixels * mask
-    if view == "object":
+    if view == "object" and bool(mask.any()):
         shown = _around(shown, mask)
     resized = interpolate(
         shown[None], (size, size), mode="bilinear", align_corners=False, antialias=True

@@ -23,6 +23,7 @@ from handful.training.segmentation_photos import (
     Photos,
     SegmentationOptions,
     Validation,
+    mirror,
     segmentation_data,
 )
 
@@ -144,20 +145,6 @@ class MSHNetTask:
     def _state(self, task: Drawn) -> SupportState:
         masks = np.stack([self.photos.mask(image, task.label) == 1 for image in task.support])
         return self.net.support_state(self.photos.features(task.support), torch.from_numpy(masks))
-
-
-def mirror(maps: Tensor, chosen: Tensor) -> Tensor:
-    """Turn some of maps (N, ..., width) left to right: those where `chosen` (N,) is true.
-
-    The maps of a mirrored photo are nearly its mirrored maps, so they need not be made again.
-
-    Examples
-    --------
-    >>> mirror(torch.tensor([[1, 2], [3, 4]]), torch.tensor([True, False])).tolist()
-    [[2, 1], [3, 4]]
-    """
-    where = chosen.to(maps.device).view(-1, *[1] * (maps.ndim - 1))
-    return torch.where(where, maps.flip(-1), maps)
 
 
 def build(recipe: Recipe, loop: LoopConfig, root: Path) -> tuple[MSHNetTask, Finish]:

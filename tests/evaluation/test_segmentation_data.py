@@ -84,3 +84,35 @@ def test_classes_of_a_folder_name_the_values_of_its_masks(msrc_root: Path, tmp_p
     assert np.array_equal(second.photos.mask(0, 0), named.photos.mask(0, 1))
     with pytest.raises(InputError, match="no folds"):
         prepare(Request("folder", msrc_root, fold=0))
+
+
+def test_validation_is_both_sets_without_what_the_hold_outs_test(tmp_path: Path) -> None:
+    voc = tmp_path / "VOCdevkit/VOC2012"
+    shown = [5, 5, 14, 14, 5, 18, 7]  # bottles, motorbikes; a sofa (A) and a car (B)
+    for i, value in enumerate(shown):
+        values = np.full((40, 40), value, np.uint8)
+        save(voc / f"SegmentationClassAug/{i}.png", values)
+        save(voc / f"JPEGImages/{i}.jpg", np.zeros((40, 40, 3), np.uint8))
+    (voc / "ImageSets/Segmentation").mkdir(parents=True)
+    (voc / "ImageSets/Segmentation/first.txt").write_text("".join(f"{i}\n" for i in range(4)))
+    (voc / "ImageSets/Segmentation/second.txt").write_text("4\n5\n6\n")
+    names = ["aeroplane", "bicycle", "bird", "boat", "body", "book", "building", "car", "cat",
+             "chair", "cow", "dog", "face", "flower", "grass", "road", "sheep", "sign", "sky",
+             "tree", "horse", "mountain", "water"]  # fmt: skip
+    lines = ["0 void", *(f"{number} {name}" for number, name in enumerate(names, 1))]
+    (tmp_path / "msrc21").mkdir()
+    (tmp_path / "msrc21/classes.txt").write_text("\n".join(lines))
+    for i, label in enumerate(["flower", "flower", "sign", "sign", "building"]):
+        values = np.full((40, 40), names.index(label) + 1, np.uint8)
+        values[30:] = names.index("chair" if i == 1 else "grass") + 1
+        save(tmp_path / f"msrc21/masks/{i}.png", values)
+        save(tmp_path / f"msrc21/images/{i}.jpg", np.zeros((40, 40, 3), np.uint8))
+    task = prepare(Request("validation", tmp_path))
+    assert task.classes == ("bottle", "motorbike", "flower", "sign")
+    shows = task.photos.counts()
+    assert {name: shows[name] for name in task.classes} == {
+        "bottle": 3, "motorbike": 2, "flower": 1, "sign": 2,
+    }  # fmt: skip
+    assert not any(shows[name] for name in ("sofa", "car", "building", "chair"))
+    with pytest.raises(InputError, match="have no folds"):
+        prepare(Request("validation", tmp_path, fold=1))

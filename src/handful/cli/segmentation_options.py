@@ -36,9 +36,11 @@ class DataOptions:
     Parameters
     ----------
     dataset
-        The layout of the root.
+        The layout of the root. validation: VOC and MSRC together, without the photos of the
+        hold-outs A and B; the classes to choose settings by.
     root
-        The folder: VOC2012 for voc and pascal5i.
+        The folder: VOC2012 for voc and pascal5i; for validation what VOCdevkit/VOC2012 and msrc21
+        lie in.
     split
         The lists that name the photos: of ImageSets/Segmentation for voc.
     fold

@@ -9,11 +9,15 @@ from typing import Literal
 
 from handful.data import coco20i, msrc, pascal5i, voc
 from handful.data.fss1000 import read_fss1000
+from handful.data.hold_outs import hold_out
 from handful.data.segmentation_folder import read_folder
 from handful.data.segmentation_set import SegmentationSet
 from handful.errors import InputError
 
-Dataset = Literal["voc", "pascal5i", "coco20i", "fss1000", "msrc", "folder"]
+Dataset = Literal["voc", "pascal5i", "coco20i", "fss1000", "msrc", "folder", "validation"]
+
+VALIDATION_FOLDERS = "VOCdevkit/VOC2012", "msrc21"
+"""Where VOC and MSRC lie below the root of ``validation``."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +157,18 @@ def _folder(request: Request) -> _Read:
     return read_folder(request.root, request.classes), None, ()
 
 
+def _validation(request: Request) -> _Read:
+    """Read VOC and MSRC together, without the photos that either hold-out tests."""
+    if request.fold is not None:
+        raise InputError("the validation classes have no folds; give --classes")
+    first, second = (request.root / folder for folder in VALIDATION_FOLDERS)
+    lists = request.split or [p.stem for p in sorted(first.glob("ImageSets/Segmentation/*.txt"))]
+    photos = msrc.read_msrc(second, every=True)
+    kept = photos.only([label for label in photos.labels if label not in msrc.LEFT_OUT])
+    found = hold_out("A", voc.read_voc(first, lists), photos, msrc.fold_classes(kept, 1))
+    return found.photos, None, found.validation_classes
+
+
 def _one_split(request: Request, default: str) -> str:
     if len(request.split) > 1:
         raise InputError(f"--dataset {request.dataset} takes one --split; only voc joins lists")
@@ -171,4 +187,5 @@ _READERS: dict[str, Callable[[Request], _Read]] = {
     "fss1000": _fss1000,
     "msrc": _msrc,
     "folder": _folder,
+    "validation": _validation,
 }

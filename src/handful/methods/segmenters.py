@@ -167,7 +167,7 @@ def _mshnet(request: Request) -> SegmentationMethod:
 
 
 def _oslsm(request: Request) -> SegmentationMethod:
-    from handful.backbones import build
+    from handful.backbones import build, check_digest
     from handful.methods.oslsm import OSLSM
     from handful.methods.oslsm.segmentation import OSLSMSegmentation
 
@@ -177,11 +177,13 @@ def _oslsm(request: Request) -> SegmentationMethod:
             " give --weights RUN/weights.safetensors"
         )
     tensors = zoo.load_weights(request.weights)
-    network = build(request.backbone or "resnet50")
-    # where everything was trained, the file holds the backbone too
-    if not any(name.startswith("backbones.") for name in tensors):
-        network.load(request.backbone_weights)
+    network = build(request.backbone or (request.card.backbone if request.card else "resnet50"))
     model = OSLSM.of_weights(network, tensors)
+    # where everything was trained, the file holds the backbones too
+    if model.learns == "heads":
+        network.load(request.backbone_weights)
+        if request.card is not None:
+            check_digest(request.card.input["backbone_sha256"], network)
     return OSLSMSegmentation(model.to(request.device), request.name)
 
 

@@ -6,11 +6,15 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from handful import zoo
 from handful.errors import InputError
+from handful.methods.presence_thresholds import presence_threshold
 from handful.methods.segmenter import SegmentationMethod
+
+if TYPE_CHECKING:
+    from handful.backbones import FeatureMaps
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,9 @@ def load(
     build = _BUILDERS.get(method) or _BUILDERS.get(entry.method if entry else "")
     if build is None:
         raise InputError(f"{name}: no such method of segmentation; there are {', '.join(names())}")
-    return build(Request(str(name), backbone, weights, backbone_weights, device, entry))
+    found = build(Request(str(name), backbone, weights, backbone_weights, device, entry))
+    found.threshold = presence_threshold(str(name), entry, found.threshold)
+    return found
 
 
 def _entry(name: str | os.PathLike[str], weights: str | os.PathLike[str] | None) -> zoo.Card | None:
@@ -187,6 +193,46 @@ def _oslsm(request: Request) -> SegmentationMethod:
     return OSLSMSegmentation(model.to(request.device), request.name)
 
 
+def _dense_siamese(request: Request) -> SegmentationMethod:
+    from handful.backbones import build, check_digest
+    from handful.methods.dense_siamese import DenseSiamese, DenseSiameseSegmentation
+
+    if request.weights is None:
+        raise InputError(
+            f"{request.name}: its weights are not bundled; make them with `handful train"
+            " dense-siamese` and give --weights RUN/weights.safetensors"
+        )
+    known = request.card.input if request.card else {}
+    backbone = request.backbone or (request.card.backbone if request.card else "resnet50")
+    network = build(backbone).load(request.backbone_weights)
+    if request.card is not None:
+        check_digest(known["backbone_sha256"], network)
+    tensors = zoo.load_weights(request.weights)
+    model = DenseSiamese(network, known.get("layers"), len(tensors.get("alpha", ())))
+    model.load_learned(tensors)
+    return DenseSiameseSegmentation(model.to(request.device).eval(), request.name)
+
+
+def _dense_baseline(request: Request) -> SegmentationMethod:
+    from handful.backbones import build
+    from handful.methods.baselines.cosegmentation import Cosegmentation
+    from handful.methods.baselines.dense_logistic import DenseLogistic
+    from handful.methods.baselines.dense_nearest import DenseNearest
+    from handful.methods.baselines.fine_tuning import FineTuning
+
+    if request.weights is not None:
+        raise InputError(f"{request.name}: learns nothing; give the network --backbone-weights")
+    network = build(request.backbone or "handful-base").load(request.backbone_weights)
+    kinds: dict[str, Callable[[FeatureMaps, str], SegmentationMethod]] = {
+        "cosegmentation": Cosegmentation,
+        "dense-logistic": DenseLogistic,
+        "dense-nearest": DenseNearest,
+        "fine-tuning": FineTuning,
+    }
+    kind = kinds[request.name.partition(":")[0]]
+    return kind(network.to(request.device), request.name)
+
+
 _SIMILARITIES: dict[str, Literal["both", "cosine", "prototype"]] = {
     "mshnet": "both",
     "mshnet-cosine": "cosine",
@@ -199,6 +245,10 @@ _BUILDERS: dict[str, Callable[[Request], SegmentationMethod]] = {
     **dict.fromkeys(_SIMILARITIES, _mshnet),
     "attention": _attention,
     "oslsm": _oslsm,
+    "dense-siamese": _dense_siamese,
+    **dict.fromkeys(
+        ("dense-nearest", "dense-logistic", "fine-tuning", "cosegmentation"), _dense_baseline
+    ),
     "discriminant": _discriminant,
     "prototypes": _prototypes,
     "whole": _blind,

@@ -8,6 +8,8 @@ from typing import Any
 from torch import Tensor
 
 from handful.errors import InputError
+from handful.methods.baselines.dense_logistic import Plane
+from handful.methods.dense_pixels import SupportPixels
 from handful.methods.discriminant_segmentation import Discriminant
 from handful.methods.mshnet.support import SupportState
 from handful.methods.oslsm.support import PixelClassifiers
@@ -16,7 +18,15 @@ from handful.methods.weak_segmentation import Shots
 
 _KINDS = {
     kind.__name__: kind
-    for kind in (PrototypePair, Discriminant, Shots, SupportState, PixelClassifiers)
+    for kind in (
+        PrototypePair,
+        Discriminant,
+        Shots,
+        SupportState,
+        PixelClassifiers,
+        SupportPixels,
+        Plane,
+    )
 }
 
 

@@ -1,0 +1,254 @@
+"""Siamese dense matching: every pixel takes the label of the support pixel it is most similar to.
+
+Supplement of A. Shaban et al., "One-shot learning for semantic segmentation" (2017), section 2:
+the twin network of G. Koch et al. (2015) over all pixels of two photos. The twins are a frozen
+backbone and a learned 1x1 convolution over its maps; the similarity of a query pixel q and a
+support pixel s is sigmoid(sum_c alpha_c |q_c - s_c| + beta).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from handful.backbones import FeatureMaps
+from handful.errors import InputError
+from handful.methods.dense_features import encode_maps, presence_of
+from handful.methods.dense_pixels import (
+    SupportPixels,
+    check_support,
+    chosen_layers,
+    joined,
+    support_pixels,
+)
+from handful.methods.segmenter import CUT, Answer, Features, Image, Mask
+from handful.similarity import Nearest, nearest_l1, weighted_l1
+
+WIDTH = 64
+"""Channels that are compared."""
+
+FEATURES = "features"
+"""The name of the learned map among what is kept of a photo."""
+
+
+class DenseSiamese(nn.Module):
+    """The twin network and its learned similarity.
+
+    Parameters
+    ----------
+    backbone : FeatureMaps
+        Frozen; its weights are loaded apart.
+    layers : sequence of str, optional
+        Its maps; by default those of strides 16 and 32. All come to the grid of the finest.
+    width : int
+        Channels that are compared.
+
+    Attributes
+    ----------
+    project : nn.Conv2d
+        From the joined maps to what is compared; random and orthogonal before training, so that
+        distances are near those of the maps.
+    alpha : nn.Parameter
+        (width,): the weight of each channel's difference.
+    beta : nn.Parameter
+        (): the similarity of equal pixels, before the sigmoid.
+
+    Examples
+    --------
+    >>> from handful.backbones import build
+    >>> model = DenseSiamese(build("handful-base"))
+    >>> sorted(model.learned())
+    ['alpha', 'beta', 'project.bias', 'project.weight']
+    >>> maps = model.maps(torch.zeros(1, 3, 64, 64))
+    >>> model.project_maps(maps).shape
+    torch.Size([1, 64, 4, 4])
+    """
+
+    def __init__(
+        self, backbone: FeatureMaps, layers: Sequence[str] | None = None, width: int = WIDTH
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.layers = chosen_layers(backbone, layers)
+        self.project = nn.Conv2d(sum(backbone.channels[layer] for layer in self.layers), width, 1)
+        nn.init.orthogonal_(self.project.weight)
+        nn.init.zeros_(self.project.bias)
+        self.alpha = nn.Parameter(torch.full((width,), -1.0))
+        self.beta = nn.Parameter(torch.tensor(1.0))
+
+    def learned(self) -> dict[str, Tensor]:
+        """Return the state without the backbone: what a weights file of this method holds."""
+        state = self.state_dict()
+        return {name: x for name, x in state.items() if not name.startswith("backbone.")}
+
+    def load_learned(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take over what `learned` returned, of any floating type.
+
+        Raises
+        ------
+        InputError
+            They are those of another configuration.
+        """
+        mine = self.learned()
+        wrong = sorted(mine.keys() ^ tensors.keys()) or sorted(
+            name for name, value in mine.items() if value.shape != tensors[name].shape
+        )
+        if wrong:
+            raise InputError(
+                f"weights of another dense matching: {len(wrong)} tensors differ, such as"
+                f" {wrong[0]}; give those of this backbone and width"
+            )
+        self.load_state_dict(dict(tensors), strict=False)
+
+    @torch.no_grad()
+    def maps(self, pixels: Tensor) -> dict[str, Tensor]:
+        """Map normalised pixels (N, 3, H, W) to the frozen maps, which may be kept."""
+        found = self.backbone(pixels)
+        return {layer: found[layer] for layer in self.layers}
+
+    def project_maps(self, maps: Mapping[str, Tensor]) -> Tensor:
+        """Map frozen maps (N, C, h, w) to the features that are compared, (N, width, h, w)."""
+        features: Tensor = self.project(joined([maps[layer] for layer in self.layers]))
+        return features
+
+    def forward(self, query: Tensor, support: Tensor) -> Tensor:
+        """Return the similarity before its sigmoid: (..., Q, D) and (..., S, D) -> (..., Q, S)."""
+        sums: Tensor = weighted_l1(query, support, self.alpha)
+        return sums + self.beta
+
+    def nearest(self, query: Tensor, support: Tensor) -> Nearest:
+        """Return the most similar support pixel of each query pixel, and beta plus their sum."""
+        found = nearest_l1(query.float(), support.float(), self.alpha)
+        return Nearest(found.index, found.score + self.beta.double())
+
+
+def pair_loss(logits: Tensor, query: Tensor, support: Tensor, balanced: bool = False) -> Tensor:
+    """Return the cross-entropy between the sigmoid of similarities and whether labels agree.
+
+    Parameters
+    ----------
+    logits : Tensor
+        (Q, S), what `DenseSiamese` returns.
+    query, support : Tensor
+        (Q,) and (S,) bool: which pixels show the object.
+    balanced : bool
+        Whether object and ground count alike on either side, whatever their areas: the four kinds
+        of pairs (those there are) each have a mean of their own. Otherwise pairs count alike.
+
+    Examples
+    --------
+    >>> same = torch.tensor([[3.0, -3.0]])
+    >>> round(float(pair_loss(same, torch.tensor([True]), torch.tensor([True, False]))), 4)
+    0.0486
+    """
+    agree = query[:, None] == support[None]
+    each = binary_cross_entropy_with_logits(logits, agree.to(logits), reduction="none")
+    if not balanced:
+        return each.mean()
+    kinds = [
+        each[q][:, s].mean()
+        for q in (query, ~query)
+        for s in (support, ~support)
+        if q.any() and s.any()
+    ]
+    return torch.stack(kinds).mean()
+
+
+class DenseSiameseSegmentation:
+    """Dense matching as a `handful.methods.segmenter.SegmentationMethod`.
+
+    Parameters
+    ----------
+    model : DenseSiamese
+        With its own and its backbone's weights loaded.
+    name : str
+        The name under which results quote it.
+    threshold : float
+        Presence at or above which the class is said to be there.
+
+    Notes
+    -----
+    The label of a pixel is that of the nearest support pixel, the first of equals. How far a mask
+    is from one half is how much more similar the nearest pixel of the one label is than that of
+    the other.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from handful.backbones import build
+    >>> model = DenseSiamese(build("handful-base").load())
+    >>> method = DenseSiameseSegmentation(model, "dense-siamese:handful-base")
+    >>> photo = np.zeros((64, 64, 3), np.uint8)
+    >>> photo[16:48, 16:48] = (255, 160, 0)
+    >>> mask = (photo[..., 0] > 0).astype(np.uint8)
+    >>> features = method.encode([photo])
+    >>> found = method.answer(features[0], [method.condition(features, [mask])])
+    >>> (found.masks[0] >= 0.5).int().tolist()
+    [[0, 0, 0, 0], [0, 1, 1, 0], [0, 1, 1, 0], [0, 0, 0, 0]]
+    """
+
+    def __init__(self, model: DenseSiamese, name: str, threshold: float = 0.5) -> None:
+        self.model = model
+        self.name = name
+        self.backbone = model.backbone.name
+        self.threshold = threshold
+
+    def encode(self, images: Sequence[Image]) -> list[dict[str, Tensor]]:
+        """Return the features that are compared, (width, h, w) in half precision on the CPU."""
+
+        def run(pixels: Tensor) -> dict[str, Tensor]:
+            return {FEATURES: self.model.project_maps(self.model.maps(pixels))}
+
+        return encode_maps(self.model.backbone, images, run)
+
+    def condition(self, features: Sequence[Features], masks: Sequence[Mask]) -> SupportPixels:
+        """Keep the pixels of every shot, and which of them show the object.
+
+        Parameters
+        ----------
+        features : sequence of mapping
+            Of each shot, what `encode` gave.
+        masks : sequence of array
+            (H, W) uint8, of any size: 1 the object, 0 not, 255 not counted.
+
+        Raises
+        ------
+        InputError
+            Another number of masks than of photos, or no mask with the object.
+        """
+        check_support(features, masks)
+        return support_pixels([found[FEATURES] for found in features], masks)
+
+    @torch.inference_mode()
+    def answer(self, query: Features, states: Sequence[SupportPixels]) -> Answer:
+        """Segment one query by several classes, on the grid of the finest map.
+
+        Parameters
+        ----------
+        query : mapping
+            What `encode` gave.
+        states : sequence of SupportPixels
+            What `condition` gave.
+        """
+        pixels = query[FEATURES].flatten(1).mT.to(self.model.alpha.device)
+        masks = torch.stack([self._mask(pixels, state) for state in states]).cpu()
+        masks = masks.view(len(states), *query[FEATURES].shape[1:])
+        return Answer(masks, presence_of(masks))
+
+    def _mask(self, pixels: Tensor, state: SupportPixels) -> Tensor:
+        """Return the soft mask (Q,) of one class; on either side of one half by the label."""
+        device = pixels.device
+        there = self.model.nearest(pixels, state.object.to(device))
+        if not len(state.ground):  # no other label: what is left is how similar they are
+            return there.score.sigmoid().float()
+        elsewhere = self.model.nearest(pixels, state.ground.to(device))
+        place = state.place.to(device)
+        first = place[there.index] < place[len(state.object) + elsewhere.index]
+        ahead = there.score - elsewhere.score
+        label = (ahead > 0) | ((ahead == 0) & first)
+        soft = ahead.sigmoid().float()
+        below = torch.nextafter(torch.tensor(CUT), torch.tensor(0.0)).to(device)
+        return torch.where(label, soft.clamp(min=CUT), soft.minimum(below))

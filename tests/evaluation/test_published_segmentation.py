@@ -26,3 +26,17 @@ def test_rows_that_everyone_quotes() -> None:
     assert segmentation_rows("coco20i", 1)[0]["model"] == "GF-SAM"
     assert segmentation_rows("pascal5i", 3) == []
     assert segmentation_rows("msrc", 1) == []
+
+
+def test_rows_without_masks_stand_beside_those_with() -> None:
+    """Tables 4 and 5 of the paper on similarity attention."""
+    one = {row["model"]: row for row in segmentation_rows("pascal5i", 1, fold=2)}
+    assert (one["SAM"]["miou"], one["SAM"]["fold_miou"]) == (0.416, 0.444)
+    assert (one["OSLSM"]["miou"], one["OSLSM"]["fold_miou"]) == (0.408, 0.409)
+    two = [
+        {row["model"]: row["miou"] for row in segmentation_rows("pascal5i", shots, ways=2)}
+        for shots in (1, 5)
+    ]
+    assert [found["SAM"] - found["PL+SEG+PT"] for found in two] == pytest.approx([0.142, 0.164])
+    assert [next(iter(found)) for found in two] == ["SAM", "SAM"]
+    assert segmentation_rows("coco20i", 1, ways=2) == []

@@ -74,10 +74,13 @@ def segmentation(
     names, view = models.names(out), sizes.view()
     # before the photos: what is misspelt is found at once
     methods = models.load(names)
-    task = data.task(shots + 1)
+    task = data.task(ways * shots + 1)
     drawn = _episodes(task, max(episodes, absent), ways, shots, seed, episodes_file)
-    comparable = task.fold is not None and drawn.ways == 1
-    rows = segmentation_rows(data.dataset, drawn.shots, task.fold) if comparable else []
+    rows = (
+        segmentation_rows(data.dataset, drawn.shots, task.fold, drawn.ways)
+        if task.fold is not None
+        else []
+    )
     results = [
         protocol.measure(
             method, task.photos, drawn, view, shots_by, absent, seed, rows, counted=episodes

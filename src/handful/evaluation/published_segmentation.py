@@ -8,7 +8,9 @@ _MSHNET = "Shi et al., Multi-similarity based hyperrelation network, 2022"
 _OSLSM = "Shaban et al., One-shot learning for semantic segmentation, BMVC 2017"
 _GF_SAM = "Zhang et al., Bridge the points, NeurIPS 2024"
 _INSID3 = "INSID3, 2026"
+_SAM = "Zheng et al., Visual similarity attention, IJCAI 2022"
 _FREE = "nothing is trained on masks"
+_NO_MASK = "never trained on Pascal; no mask of the support is looked at"
 
 
 class _Row(NamedTuple):
@@ -25,6 +27,7 @@ class _Row(NamedTuple):
 
 _QUOTED = f"as quoted by {_MSHNET}"
 _BASELINE = "a baseline of OSLSM's paper"
+_QUOTED_SAM = f"as quoted by {_SAM}"
 
 _PASCAL = (
     _Row("GF-SAM", "DINOv2, SAM", (72.1,), (82.6,), source=_GF_SAM, note=_FREE),
@@ -135,7 +138,11 @@ _PASCAL = (
         (55.3, 67.2, 61.3, 53.2, 59.3),
         note=_QUOTED,
     ),
-    _Row("OSLSM", "VGG-16", (40.8,), (43.9,), source=_OSLSM),
+    _Row("SAM", "ResNet-50", (37.9, 50.3, 44.4, 33.8, 41.6), source=_SAM, note=_NO_MASK),
+    _Row("co-FCN", "VGG-16", (36.7, 50.6, 44.9, 32.4, 41.1), source=_SAM, note=_QUOTED_SAM),
+    _Row("OSLSM", "VGG-16", (33.6, 55.3, 40.9, 33.5, 40.8), (43.9,), source=_OSLSM),
+    _Row("PAN-init", "VGG-16", (30.8, 40.7, 38.3, 31.4, 35.3), source=_SAM, note=_QUOTED_SAM),
+    _Row("OSVOS", "VGG-16", (24.9, 38.8, 36.5, 30.1, 32.6), source=_SAM, note=_QUOTED_SAM),
     _Row("1-NN", "VGG-16", (32.6,), source=_OSLSM, note=_BASELINE),
     _Row("fine-tuning", "VGG-16", (32.6,), source=_OSLSM, note=_BASELINE),
     _Row("logistic regression", "VGG-16", (31.4,), source=_OSLSM, note=_BASELINE),
@@ -209,10 +216,23 @@ _COCO = (
     ),
 )
 
-_TABLES = {"pascal5i": _PASCAL, "coco20i": _COCO}
+_PASCAL_TWO_WAY = (
+    _Row("SAM", "ResNet-50", (56.9,), (60.1,), source=_SAM, note=_NO_MASK),
+    _Row("PL+SEG+PT", "VGG-16", (42.7,), (43.7,), source=_SAM, note=_QUOTED_SAM),
+    _Row("PL+SEG", "VGG-16", (41.9,), (42.6,), source=_SAM, note=_QUOTED_SAM),
+    _Row("PL", "VGG-16", (39.7,), (40.3,), source=_SAM, note=_QUOTED_SAM),
+)
+
+_TABLES = {
+    ("pascal5i", 1): _PASCAL,
+    ("pascal5i", 2): _PASCAL_TWO_WAY,
+    ("coco20i", 1): _COCO,
+}
 
 
-def segmentation_rows(dataset: str, shots: int, fold: int | None = None) -> list[dict[str, Any]]:
+def segmentation_rows(
+    dataset: str, shots: int, fold: int | None = None, ways: int = 1
+) -> list[dict[str, Any]]:
     """Return the published rows of one set, as JSON objects, the best mean first.
 
     Parameters
@@ -224,6 +244,8 @@ def segmentation_rows(dataset: str, shots: int, fold: int | None = None) -> list
     fold : int, optional
         The fold whose mIoU is wanted beside the mean of the folds (``fold_miou``; None where
         the paper gives the mean alone).
+    ways : int
+        1 or 2, the classes that are asked for at once; others have no rows.
 
     Returns
     -------
@@ -237,7 +259,7 @@ def segmentation_rows(dataset: str, shots: int, fold: int | None = None) -> list
     [0.639, 0.624]
     """
     found = []
-    for row in _TABLES.get(dataset, ()):
+    for row in _TABLES.get((dataset, ways), ()):
         figures = {1: row.one, 5: row.five}.get(shots, ())
         if not figures:
             continue
@@ -247,6 +269,7 @@ def segmentation_rows(dataset: str, shots: int, fold: int | None = None) -> list
             {
                 "model": row.model,
                 "backbone": row.backbone,
+                "ways": ways,
                 "shots": shots,
                 "miou": _share(figures[-1]),
                 "fold_miou": _share(figures[fold]) if whole and fold is not None else None,

@@ -56,6 +56,45 @@ def test_gradients_reach_the_pixels_through_the_frozen_trunk() -> None:
     assert float(pixels.grad.abs().sum()) > 0
 
 
+@pytest.mark.parametrize("name", ["random:handful-base", "random:resnet18"])
+def test_a_fine_tail_halves_nothing(name: str) -> None:
+    backbone = build(name).eval()
+    pixels = torch.randn(2, 3, 96, 64)
+    with torch.no_grad():
+        before = list(backbone(pixels).values())[-1]
+        fine, coarse = Tail(backbone, fine=True), Tail(backbone)
+        maps = fine.eval().layers(fine.trunk(pixels))
+        assert maps.shape[2:] == (6, 4)
+        assert before.shape[2:] == (3, 2)
+        # the same numbers: the backbone itself is as it was
+        assert all(
+            torch.equal(a, b) for a, b in zip(fine.parameters(), coarse.parameters(), strict=True)
+        )
+        torch.testing.assert_close(list(backbone(pixels).values())[-1], before)
+
+
+@pytest.mark.parametrize(
+    ("name", "parts", "expected"),
+    [
+        ("random:handful-base", 1, {"projection"}),
+        ("random:handful-base", 3, {"projection", "layers.head", "layers.blocks.3"}),
+        ("random:resnet18", 1, {"layers.1"}),
+    ],
+)
+def test_the_last_parts_alone_are_trained(name: str, parts: int, expected: set[str]) -> None:
+    tail = Tail(build(name)).train_last(parts)
+    learn = [n for n, parameter in tail.named_parameters() if parameter.requires_grad]
+    assert {next(e for e in expected if n.startswith(e)) for n in learn} == expected
+    assert len(learn) == sum(
+        any(n.startswith(e) for e in expected) for n, _ in tail.named_parameters()
+    )
+
+
+def test_more_parts_than_there_are_is_one_line() -> None:
+    with pytest.raises(InputError, match="last 9 parts are to be trained: there are 6"):
+        Tail(build("random:handful-base")).train_last(9)
+
+
 def test_other_networks_are_refused() -> None:
     with pytest.raises(InputError, match="trains handful-base or a ResNet"):
         Tail(build("mobilenet_v2"))

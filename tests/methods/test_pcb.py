@@ -9,8 +9,9 @@ from torch.nn.functional import cross_entropy
 from handful.backbones import build
 from handful.backbones.features import FeatureMaps
 from handful.errors import InputError
-from handful.methods.pcb import PCB, Parts, pcb_embedder, pcb_loss
+from handful.methods.pcb import PCB, Parts, StripesHead, pcb_embedder, pcb_loss, stripes
 from handful.methods.prototypes import Prototypes
+from handful.methods.similarity_attention import attention, attention_by_autograd
 
 
 class Tiny(FeatureMaps):
@@ -48,10 +49,11 @@ def network(**options: object) -> PCB:
 def parts_of(made: PCB) -> tuple[Tensor, dict[str, Tensor], list[tuple[Tensor, Tensor]]]:
     """The reduction's matrix, the state of its norm, and each classifier's matrix and bias."""
     state = made.state_dict()
-    norm = {key.removeprefix("reduction.1."): v for key, v in state.items() if "tion.1." in key}
-    each = [f"classifiers.{i}" for i in range(made.parts)]
+    place = "head.reduction.1."
+    norm = {key.removeprefix(place): v for key, v in state.items() if key.startswith(place)}
+    each = [f"head.classifiers.{i}" for i in range(made.head.parts)]
     heads = [(state[f"{name}.weight"], state[f"{name}.bias"]) for name in each]
-    return state["reduction.0.weight"][:, :, 0, 0], norm, heads
+    return state["head.reduction.0.weight"][:, :, 0, 0], norm, heads
 
 
 def by_hand(made: PCB, x: Tensor) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
@@ -60,7 +62,7 @@ def by_hand(made: PCB, x: Tensor) -> tuple[list[np.ndarray], list[np.ndarray], l
     matrix, norm, heads = parts_of(made)
     weight = matrix.double().numpy()
     mean, var = (norm[key].double().numpy() for key in ("running_mean", "running_var"))
-    step = values.shape[2] // made.parts
+    step = values.shape[2] // made.head.parts
     pooled, reduced, logits = [], [], []
     for i, (matrix, bias) in enumerate(heads):
         g = values[:, :, i * step : (i + 1) * step].mean((2, 3))
@@ -89,7 +91,8 @@ def test_a_stripe_sees_its_own_rows_alone() -> None:
     changed = x.clone()
     changed[:, :, 32:48] += 1  # rows of the third stripe
     with torch.no_grad():
-        moved = (made.pooled(x) - made.pooled(changed)).abs().amax((0, 1, 3))
+        before, after = (stripes(made.backbone(y)["second"], 6) for y in (x, changed))
+        moved = (before - after).abs().amax((0, 1, 3))
     assert moved[2] > 0.01
     assert moved[[0, 1, 3, 4, 5]].max() < 1e-6
 
@@ -141,3 +144,16 @@ def test_on_a_backbone_of_the_registry_it_compares_photos() -> None:
     assert matcher.backbone == "pcb:handful-base"
     # the network is in evaluation mode: a photo alone is as in a batch
     torch.testing.assert_close(matcher.encode(photos[:1]), features[:1], atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize(("rows", "parts"), [(12, 6), (7, 6), (5, 2)])
+def test_attention_by_stripes_has_the_closed_form(rows: int, parts: int) -> None:
+    maps = torch.randn(3, 4, rows, 3, dtype=torch.float64, requires_grad=True)
+    head = StripesHead(parts)
+    vectors = head(maps)
+    weights = torch.rand(3, 4 * parts, dtype=torch.float64)
+    closed = attention(maps.detach(), vectors.detach(), weights, head, "local")
+    expected = attention_by_autograd(maps, vectors, weights, "local")
+    torch.testing.assert_close(closed, expected, rtol=1e-10, atol=1e-14)
+    pooled = [attention(maps, vectors, weights, head), attention_by_autograd(maps, vectors, weights)]
+    torch.testing.assert_close(pooled[0], pooled[1], rtol=1e-10, atol=1e-14)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, get_args
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +15,15 @@ from handful.images import center_crop, resize, resize_short
 
 Fit = Literal["squash", "crop"]
 
+Size: TypeAlias = int | tuple[int, int]
+"""The side of a square, or height and width, in pixels."""
+
 # more at once is slower on a CPU: maps of early layers leave the cache
 BATCH = 16
 
 
 def preparation(
-    backbone: FeatureMaps, size: int = 192, fit: Fit = "squash"
+    backbone: FeatureMaps, size: Size = 192, fit: Fit = "squash"
 ) -> Callable[[Image], NDArray[np.float32]]:
     """Return what turns a decoded photo into the input of a backbone.
 
@@ -28,8 +31,8 @@ def preparation(
     ----------
     backbone : FeatureMaps
         Says how pixels are normalised.
-    size : int
-        Side of the square in pixels.
+    size : int or (int, int)
+        Side of the square in pixels, or height and width.
     fit : {"squash", "crop"}
         ``squash`` resizes both sides, which keeps everything in sight; ``crop`` resizes the
         short side and cuts the middle square, which keeps proportions.
@@ -37,7 +40,7 @@ def preparation(
     Returns
     -------
     callable
-        (H, W, 3) or (H, W) uint8 -> (3, size, size) float32.
+        (H, W, 3) or (H, W) uint8 -> (3, height, width) float32.
 
     Raises
     ------
@@ -57,14 +60,17 @@ def preparation(
     >>> prepare(np.zeros((90, 120, 3), np.uint8)).shape
     (3, 64, 64)
     """
-    if backbone.fixed_size not in (None, size):
+    height, width = (size, size) if isinstance(size, int) else size
+    if backbone.fixed_size is not None and (height, width) != (backbone.fixed_size,) * 2:
         raise InputError(
             f"{backbone.name}: takes photos of {backbone.fixed_size} pixels, not {size}"
         )
-    if size < 32:
+    if min(height, width) < 32:
         raise InputError(f"a size of {size} pixels is too small: give 32 or more")
     if fit not in get_args(Fit):
         raise InputError(f"fit {fit!r}: is one of {', '.join(get_args(Fit))}")
+    if fit == "crop" and height != width:
+        raise InputError(f"fit 'crop' cuts squares, not {height} x {width} pixels: squash instead")
     mean = np.array(backbone.mean, np.float32) * 255
     factor = 1 / (np.array(backbone.std, np.float32) * 255)
 
@@ -72,9 +78,9 @@ def preparation(
         if image.ndim == 2:
             image = np.repeat(image[..., None], 3, axis=2)
         square = (
-            resize(image, (size, size))
+            resize(image, (height, width))
             if fit == "squash"
-            else center_crop(resize_short(image, size), (size, size))
+            else center_crop(resize_short(image, height), (height, width))
         )
         planes = ((square - mean) * factor).transpose(2, 0, 1)
         return np.ascontiguousarray(planes, np.float32)

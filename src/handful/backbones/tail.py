@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize, relu6
 
 from handful.backbones.cut import Cut, MeanHead
 from handful.backbones.features import FeatureMaps
-from handful.backbones.handful_base import HandfulBase
+from handful.backbones.handful_base import Convolution, HandfulBase
 from handful.backbones.torchvision_backbone import TorchvisionBackbone
 from handful.errors import InputError
 
@@ -25,6 +27,14 @@ class Tail(nn.Module):
         `handful-base`, or a ResNet of torchvision; with its weights loaded.
     features : int or None
         Dimensions of the vector. None: the backbone's own projection, where it has one.
+    fine : bool
+        Without the tail's halving of the map: twice as many rows and columns, as networks that
+        compare parts want them.
+
+    Attributes
+    ----------
+    channels : int
+        Of the last map.
 
     Examples
     --------
@@ -36,15 +46,43 @@ class Tail(nn.Module):
     (torch.Size([2, 96, 4, 4]), torch.Size([2, 1280, 2, 2]), torch.Size([2, 512]))
     """
 
-    def __init__(self, backbone: FeatureMaps, features: int | None = None) -> None:
+    def __init__(
+        self, backbone: FeatureMaps, features: int | None = None, fine: bool = False
+    ) -> None:
         super().__init__()
         self.layers, self.projection, frozen = _split(backbone)
+        if fine:
+            self.layers = _keeping_size(self.layers)
         # in a list the trunk is no part of the module: neither trained nor saved
         self._frozen = [frozen]
-        width = _width(self.layers, self.projection, backbone)
-        if features is not None and (self.projection is None or features != width[1]):
-            self.projection = nn.Linear(width[0], features, bias=False)
+        self.channels, own = _width(self.projection, backbone)
+        if features is not None and (self.projection is None or features != own):
+            self.projection = nn.Linear(self.channels, features, bias=False)
         self.requires_grad_(True)
+
+    @property
+    def features(self) -> int:
+        """Dimensions of the vector."""
+        return self.channels if self.projection is None else self.projection.out_features
+
+    def train_last(self, parts: int) -> Tail:
+        """Freeze all but the last parts: the projection is one, each layer or block is one.
+
+        Raises
+        ------
+        InputError
+            There are not so many.
+        """
+        known = [*self.layers.children()]
+        if isinstance(self.layers, _BaseLayers):
+            known = [*self.layers.blocks, self.layers.head]
+        known += [] if self.projection is None else [self.projection]
+        if not 1 <= parts <= len(known):
+            raise InputError(f"the last {parts} parts are to be trained: there are {len(known)}")
+        self.requires_grad_(False)
+        for part in known[-parts:]:
+            part.requires_grad_(True)
+        return self
 
     def trunk(self, x: Tensor) -> Tensor:
         """Map normalised pixels (N, 3, H, W) to what the tail takes; differentiable by x."""
@@ -135,9 +173,19 @@ def _split(backbone: FeatureMaps) -> tuple[nn.Module, nn.Linear | None, nn.Modul
     raise InputError(f"{backbone.name}: metric learning trains handful-base or a ResNet's layer4")
 
 
-def _width(
-    layers: nn.Module, projection: nn.Linear | None, backbone: FeatureMaps
-) -> tuple[int, int]:
+def _keeping_size(layers: nn.Module) -> nn.Module:
+    """Return a copy of layers whose convolutions halve nothing; the backbone stays as it is."""
+    layers = copy.deepcopy(layers)
+    for part in layers.modules():
+        if isinstance(part, nn.Conv2d) and part.stride == (2, 2):
+            part.stride = (1, 1)
+            if isinstance(part, Convolution):
+                # it is padded by itself at other strides
+                part.padding = (part.kernel_size[0] // 2, part.kernel_size[1] // 2)
+    return layers
+
+
+def _width(projection: nn.Linear | None, backbone: FeatureMaps) -> tuple[int, int]:
     """Return the channels of the last map, and the dimensions of the backbone's own vector."""
     if projection is not None:
         return projection.in_features, projection.out_features

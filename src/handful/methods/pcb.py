@@ -9,24 +9,142 @@ entropies for a loss. At test the parts are put side by side into one descriptor
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d, cross_entropy, normalize, relu
+from torch.nn.functional import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    cross_entropy,
+    normalize,
+    relu,
+)
 
 from handful.backbones.embedder import NetworkEmbedder
 from handful.backbones.features import FeatureMaps
+from handful.backbones.photos import preparation
+from handful.backbones.tail import Tail
 from handful.errors import InputError
-from handful.images import resize
-from handful.methods.matcher import Image
 
 Parts: TypeAlias = Literal["pooled", "reduced"]
 
 SIZE = (384, 128)
 """Height and width of the network's input in the paper: people stand."""
+
+
+class PartHead(nn.Module):
+    """What PCB makes of a map: parts, their reduction, and a classifier for each.
+
+    Parameters
+    ----------
+    channels : int
+        Of the map T.
+    classes : int
+        Identities to learn from.
+    parts : int
+        p, the number of stripes.
+    width : int
+        Dimensions of h_i.
+
+    Notes
+    -----
+    The reduction is shared by all stripes and followed by batch norm and ReLU, as in the
+    authors' code; a map whose height is no multiple of p is cut into stripes that overlap by
+    less than a row.
+
+    Examples
+    --------
+    >>> head = PartHead(8, classes=10).eval()
+    >>> head(torch.zeros(2, 8, 12, 4)).shape, head.describe(torch.ones(2, 8, 12, 4)).shape
+    (torch.Size([2, 6, 10]), torch.Size([2, 48]))
+    """
+
+    def __init__(self, channels: int, classes: int, parts: int = 6, width: int = 256) -> None:
+        super().__init__()
+        if min(classes, parts, width) < 1:
+            raise InputError(f"PCB: {classes} classes, {parts} parts of {width}: each at least 1")
+        self.parts = parts
+        reduce, heads = nn.Conv2d(channels, width, 1, bias=False), []
+        nn.init.kaiming_normal_(reduce.weight, mode="fan_out")
+        for _ in range(parts):
+            heads.append(nn.Linear(width, classes))
+            nn.init.normal_(heads[-1].weight, std=0.001)
+            nn.init.zeros_(heads[-1].bias)
+        self.reduction = nn.Sequential(reduce, nn.BatchNorm2d(width))
+        self.classifiers = nn.ModuleList(heads)
+
+    def reduced(self, g: Tensor) -> Tensor:
+        """Map part vectors g (N, channels, parts, 1) to h, (N, width, parts, 1)."""
+        return relu(self.reduction(g))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Map (N, channels, h, w) to the logits of each part, (N, parts, classes)."""
+        parts = self.reduced(stripes(maps, self.parts))[..., 0].unbind(2)
+        each = [layer(h) for layer, h in zip(self.classifiers, parts, strict=True)]
+        return torch.stack(each, dim=1)
+
+    def describe(self, maps: Tensor, parts: Parts = "pooled") -> Tensor:
+        """Map (N, channels, h, w) to unit descriptors.
+
+        Parameters
+        ----------
+        maps : Tensor
+            T, (N, channels, h, w).
+        parts : {"pooled", "reduced"}
+            G = [g_1 ... g_p], (N, parts * channels), as a rule a little better; or
+            H = [h_1 ... h_p], (N, parts * width), eight times as short with ResNet-50.
+        """
+        g = stripes(maps, self.parts)
+        return descriptor(g if parts == "pooled" else self.reduced(g))
+
+
+def stripes(maps: Tensor, parts: int) -> Tensor:
+    """Return the part vectors g, (N, channels, parts, 1), of maps (N, channels, h, w)."""
+    return adaptive_avg_pool2d(maps, (parts, 1))
+
+
+def descriptor(columns: Tensor) -> Tensor:
+    """Put part vectors (N, width, parts, 1) side by side into unit vectors, (N, parts * width)."""
+    return normalize(_side_by_side(columns).float(), dim=1)
+
+
+def _side_by_side(columns: Tensor) -> Tensor:
+    return columns[..., 0].mT.flatten(1)
+
+
+@dataclass(frozen=True)
+class StripesHead:
+    """The part vectors side by side, of any length: what makes G of the map T.
+
+    See `handful.backbones.cut.LinearHead`: with it, similarity attention has a closed form.
+
+    Attributes
+    ----------
+    parts : int
+        p, the number of stripes.
+
+    Examples
+    --------
+    >>> head = StripesHead(2)
+    >>> maps = torch.arange(4.0).view(1, 1, 4, 1)
+    >>> head(maps).tolist(), head.adjoint(torch.tensor([[2.0, 4.0]]), (4, 1)).flatten().tolist()
+    ([[0.5, 2.5]], [1.0, 1.0, 2.0, 2.0])
+    """
+
+    parts: int
+
+    def __call__(self, maps: Tensor) -> Tensor:
+        """Map (N, C, H, W) to vectors (N, parts * C)."""
+        return _side_by_side(stripes(maps, self.parts))
+
+    def adjoint(self, gradient: Tensor, size: tuple[int, int]) -> Tensor:
+        """Bring gradients (N, parts * C) back to the map: (N, C, H, W)."""
+        rows = torch.eye(size[0], dtype=gradient.dtype, device=gradient.device)
+        share = adaptive_avg_pool1d(rows, self.parts) / size[1]  # (H, parts)
+        by_row = share @ gradient.unflatten(1, (self.parts, -1))
+        return by_row.mT[..., None].expand(-1, -1, -1, size[1])
 
 
 class PCB(nn.Module):
@@ -37,20 +155,10 @@ class PCB(nn.Module):
     backbone : FeatureMaps
         Gives the map; the paper's is ResNet-50 without its last downsampling
         (``timm:resnet50`` with ``output_stride=16``).
-    classes : int
-        Identities to learn from.
-    parts : int
-        p, the number of stripes.
-    width : int
-        Dimensions of h_i.
+    classes, parts, width : int
+        Of its `PartHead`.
     tap : str, optional
         The name of the map T; the deepest one by default.
-
-    Notes
-    -----
-    The reduction is shared by all stripes and followed by batch norm and ReLU, as in the
-    authors' code; a map whose height is no multiple of p is cut into stripes that overlap by
-    less than a row.
 
     Examples
     --------
@@ -76,46 +184,37 @@ class PCB(nn.Module):
         if tap not in backbone.channels:
             there = ", ".join(backbone.channels)
             raise InputError(f"{backbone.name}: has no map {tap!r}; there are {there}")
-        if min(classes, parts, width) < 1:
-            raise InputError(f"PCB: {classes} classes, {parts} parts of {width}: each at least 1")
-        self.backbone, self.tap, self.parts = backbone, tap, parts
-        reduce, heads = nn.Conv2d(backbone.channels[tap], width, 1, bias=False), []
-        nn.init.kaiming_normal_(reduce.weight, mode="fan_out")
-        for _ in range(parts):
-            heads.append(nn.Linear(width, classes))
-            nn.init.normal_(heads[-1].weight, std=0.001)
-            nn.init.zeros_(heads[-1].bias)
-        self.reduction = nn.Sequential(reduce, nn.BatchNorm2d(width))
-        self.classifiers = nn.ModuleList(heads)
-
-    def pooled(self, x: Tensor) -> Tensor:
-        """Map normalised pixels (N, 3, H, W) to the part vectors g, (N, channels, parts, 1)."""
-        return adaptive_avg_pool2d(self.backbone(x)[self.tap], (self.parts, 1))
-
-    def reduced(self, g: Tensor) -> Tensor:
-        """Map part vectors g (N, channels, parts, 1) to h, (N, width, parts, 1)."""
-        return relu(self.reduction(g))
+        self.backbone, self.tap = backbone, tap
+        self.head = PartHead(backbone.channels[tap], classes, parts, width)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map normalised pixels (N, 3, H, W) to the logits of each part, (N, parts, classes)."""
-        parts = self.reduced(self.pooled(x))[..., 0].unbind(2)
-        each = [layer(h) for layer, h in zip(self.classifiers, parts, strict=True)]
-        return torch.stack(each, dim=1)
+        logits: Tensor = self.head(self.backbone(x)[self.tap])
+        return logits
 
     def describe(self, x: Tensor, parts: Parts = "pooled") -> Tensor:
-        """Map normalised pixels (N, 3, H, W) to unit descriptors.
+        """Map normalised pixels (N, 3, H, W) to unit descriptors; see `PartHead.describe`."""
+        return self.head.describe(self.backbone(x)[self.tap], parts)
 
-        Parameters
-        ----------
-        x : Tensor
-            (N, 3, H, W).
-        parts : {"pooled", "reduced"}
-            G = [g_1 ... g_p], (N, parts * channels), as a rule a little better; or
-            H = [h_1 ... h_p], (N, parts * width), eight times as short with ResNet-50.
-        """
-        g = self.pooled(x)
-        columns = g if parts == "pooled" else self.reduced(g)
-        return normalize(columns[..., 0].mT.flatten(1).float(), dim=1)
+
+class TunedParts(nn.Module):
+    """A backbone whose tail PCB trained: pixels to unit descriptors G.
+
+    Parameters
+    ----------
+    tail : Tail
+        Gives the map T.
+    parts : int
+        p, the number of stripes.
+    """
+
+    def __init__(self, tail: Tail, parts: int) -> None:
+        super().__init__()
+        self.layers, self.trunk, self.parts = tail.layers.eval(), tail.whole_trunk, parts
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map normalised pixels (N, 3, H, W) to unit descriptors (N, parts * channels)."""
+        return descriptor(stripes(self.layers(self.trunk(x)), self.parts))
 
 
 def pcb_loss(logits: Tensor, identity: Tensor) -> Tensor:
@@ -156,19 +255,11 @@ def pcb_embedder(
     device : str
         Where it runs.
     parts : {"pooled", "reduced"}
-        See :meth:`PCB.describe`.
+        See :meth:`PartHead.describe`.
     batch : int
         Photos at once.
     """
-    mean = np.array(network.backbone.mean, np.float32) * 255
-    factor = 1 / (np.array(network.backbone.std, np.float32) * 255)
-
-    def prepare(image: Image) -> NDArray[np.float32]:
-        if image.ndim == 2:
-            image = np.repeat(image[..., None], 3, axis=2)
-        planes = ((resize(image, size) - mean) * factor).transpose(2, 0, 1)
-        return np.ascontiguousarray(planes, np.float32)
-
+    prepare = preparation(network.backbone, size)
     name = f"pcb:{network.backbone.name}"
     embedder = NetworkEmbedder(_Described(network, parts), prepare, name, device, batch)
     embedder.side = max(size)

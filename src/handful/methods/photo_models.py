@@ -9,6 +9,7 @@ from handful.backbones.photos import BATCH, Fit, photo_embedder_of, preparation
 from handful.backbones.projection import PooledMaps, Whitening
 from handful.backbones.tail import Tail, Tuned
 from handful.methods.loading import PhotoOptions, Request, fill
+from handful.methods.pcb import TunedParts
 from handful.methods.prototypes import Prototypes
 
 SIZE = 192
@@ -30,7 +31,9 @@ def photo_prototypes(request: Request) -> Prototypes:
         embedder = _embedder(backbone, request.device, asked)
     else:
         check_digest(known["backbone_sha256"], backbone)
-        prepare = preparation(backbone, asked.size or known["size"], asked.fit or FIT)
+        kept = known["size"]
+        size = asked.size or (kept if isinstance(kept, int) else tuple(kept))
+        prepare = preparation(backbone, size, asked.fit or FIT)
         network = _on_top(backbone, request)
         embedder = NetworkEmbedder(network, prepare, backbone.name, request.device, BATCH)
     return Prototypes(embedder, request.name, request.calibration, logistic=True)
@@ -50,6 +53,10 @@ def _on_top(backbone: FeatureMaps, request: Request) -> nn.Module:
     """Return the network of a projection, or of a trained tail, with its weights."""
     assert request.entry is not None
     known = request.entry.input
+    if "parts" in known:
+        tail = Tail(backbone, fine=known["fine"])
+        fill(tail.layers, request)
+        return TunedParts(tail, known["parts"])
     if "tail" in known:
         tail = Tail(backbone, known["tail"])
         fill(tail, request)

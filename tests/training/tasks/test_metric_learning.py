@@ -1,8 +1,7 @@
-"""Metric learning: what a batch and a tuple hold, what mining adds, and a short run."""
+"""Metric learning: what mining adds, what is frozen stays, and a short run."""
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +10,11 @@ import torch
 from PIL import Image
 
 from handful import methods, zoo
+from handful.backbones import build
+from handful.backbones.tail import Tail
 from handful.errors import InputError
 from handful.training.recipe import read_recipe
 from handful.training.run import run_recipe
-from handful.training.tasks.metric_learning import draw_batch, draw_tuples
 
 SMALL = [
     "validation=0.4",
@@ -26,35 +26,6 @@ SMALL = [
     "options.photos=2",
     "options.tuples=1",
 ]
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def test_a_batch_has_some_photos_of_some_classes() -> None:
-    index = torch.tensor([0] * 5 + [1] * 2 + [2] * 9 + [3] * 3)
-    for seed in range(20):
-        rows, names = draw_batch(index, 3, 4, seeded(seed))
-        assert torch.equal(names, index[rows])
-        assert {*Counter(names.tolist()).values()} == {4}
-        for way in set(names.tolist()):
-            chosen = rows[names == way].tolist()
-            # the class of two repeats them evenly, the others repeat none
-            assert len(set(chosen)) == min(4, int((index == way).sum()))
-
-
-@pytest.mark.parametrize(("kind", "images"), [("same", 2), ("triplet", 3), ("quadruplet", 4)])
-def test_tuples_have_the_right_classes(kind: str, images: int) -> None:
-    names = torch.arange(5).repeat_interleave(3)
-    drawn = draw_tuples(names, kind, 50, seeded())  # type: ignore[arg-type]
-    assert drawn.shape == (images, 50)
-    classes = names[drawn]
-    assert torch.equal(classes[0], classes[1])
-    assert bool((drawn[0] != drawn[1]).all())
-    for column in classes[1:].T.tolist():
-        assert len(set(column)) == len(column)
-    assert len({*map(tuple, drawn.T.tolist())}) > 20
 
 
 @pytest.mark.parametrize("name", ["contrastive", "triplet", "quadruplet"])
@@ -84,6 +55,15 @@ def test_mining_changes_the_weights_and_none_is_plain(coats: Path, tmp_path: Pat
         float((found[0][key] - found[0.2][key]).abs().max()) for key in found[0]
     ]  # fmt: skip
     assert max(changed) > 0
+
+
+def test_only_the_last_parts_learn(coats: Path, tmp_path: Path) -> None:
+    recipe = read_recipe("triplet", [*SMALL, "options.last=1", "options.decay=0.1"])
+    run_recipe(recipe, coats, tmp_path / "run")
+    kept = zoo.load_weights(tmp_path / "run" / "weights.safetensors")
+    whole = {k: v.half() for k, v in Tail(build("handful-base").load()).state_dict().items()}
+    moved = [name for name in kept if not torch.equal(kept[name], whole[name])]
+    assert moved == ["projection.weight"]
 
 
 def test_too_few_classes_are_one_line(coats: Path, tmp_path: Path) -> None:

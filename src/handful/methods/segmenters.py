@@ -140,6 +140,24 @@ def _discriminant(request: Request) -> SegmentationMethod:
     return build(request.name, request.device, request.backbone_weights)
 
 
+def _centre_grabcut(request: Request) -> SegmentationMethod:
+    from handful.methods.baselines.grabcut_segmentation import CentreGrabCut
+
+    if request.weights is not None or request.backbone_weights is not None or request.backbone:
+        raise InputError(f"{request.name}: takes no weights and no backbone, it has no network")
+    return CentreGrabCut()
+
+
+def _gradcam_grabcut(request: Request) -> SegmentationMethod:
+    from handful.backbones import build
+    from handful.methods.baselines.grabcut_segmentation import GradCAMSegmentation
+
+    if request.weights is not None:
+        raise InputError(f"{request.name}: learns nothing; give the network --backbone-weights")
+    network = build(request.backbone or "handful-base").load(request.backbone_weights)
+    return GradCAMSegmentation(network.to(request.device), request.name)
+
+
 def _attention(request: Request) -> SegmentationMethod:
     from handful.methods.weak_segmentation import load as build
 
@@ -244,6 +262,9 @@ _SIMILARITIES: dict[str, Literal["both", "cosine", "prototype"]] = {
 _BUILDERS: dict[str, Callable[[Request], SegmentationMethod]] = {
     **dict.fromkeys(_SIMILARITIES, _mshnet),
     "attention": _attention,
+    "attention-score": _attention,
+    "centre-grabcut": _centre_grabcut,
+    "gradcam-grabcut": _gradcam_grabcut,
     "oslsm": _oslsm,
     "dense-siamese": _dense_siamese,
     **dict.fromkeys(

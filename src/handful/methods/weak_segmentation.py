@@ -12,6 +12,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -40,8 +41,15 @@ SIDE = 384
 ROUNDS = 5
 """Iterations of GrabCut."""
 
-THRESHOLD = 0.3
-"""Presence from which a class is there."""
+THRESHOLD = 0.15
+"""Presence from which a class is there: on 100 pairs of photos with and without a validation class
+85 % of the first and 25 % of the second reach it (AUROC .90)."""
+
+Weights = Literal["difference", "score"]
+"""How a score is made of features: the weight vectors of Zheng et al., made of the differences of
+the features; or the positive less the negative, which explains the similarity itself. On 100
+episodes of the validation classes the second marks the object far better (IoU of the plain map
+.39 against .22, with the other class as the negative .43 against .23)."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +87,8 @@ class WeakSegmentation:
         The name under which results quote it.
     network : Cut, optional
         What was trained on the backbone, cut at its last map; the backbone itself where not given.
+    weights : {"difference", "score"}
+        See `Weights`.
     threshold : float
         Presence at or above which the class is said to be there.
 
@@ -107,6 +117,7 @@ class WeakSegmentation:
         backbone: FeatureMaps,
         name: str,
         network: Cut | None = None,
+        weights: Weights = "difference",
         threshold: float = THRESHOLD,
     ) -> None:
         found = cut(backbone) if network is None else network
@@ -118,6 +129,7 @@ class WeakSegmentation:
         self.network = backbone
         self.name = name
         self.backbone = backbone.name
+        self.weights = weights
         self.threshold = threshold
         self._both = found.both
         self._head: LinearHead = found.head
@@ -135,10 +147,7 @@ class WeakSegmentation:
             with torch.inference_mode():
                 # of the map as it is kept, so that the two belong together
                 vector = self._head(found[MAP][None].float().to(device))[0].cpu().clone()
-            scale = min(1.0, SIDE / max(image.shape[:2]))
-            size = (max(1, round(image.shape[0] * scale)), max(1, round(image.shape[1] * scale)))
-            small = torch.from_numpy(np.array(resize(image, size)))
-            encoded.append({MAP: found[MAP], VECTOR: vector, PIXELS: small})
+            encoded.append({MAP: found[MAP], VECTOR: vector, PIXELS: small_pixels(image)})
         return encoded
 
     def condition(self, features: Sequence[Features], masks: Sequence[Mask]) -> Shots:
@@ -196,8 +205,8 @@ class WeakSegmentation:
             negatives = torch.cat(others) if others else None
             total = torch.zeros(maps.shape[1:])
             for positive in state.vectors:
-                weights = tuple_weights(unit, [positive], [] if negatives is None else [negatives])
-                total += self._map(maps, vector, weights.reshape(-1, len(unit)))
+                weights = self._weigh(unit, positive, negatives).reshape(-1, len(unit))
+                total += self._map(maps, vector, weights)
             found.append(total / len(state.vectors))
         return torch.stack(found)
 
@@ -206,13 +215,28 @@ class WeakSegmentation:
         middles = torch.stack([normalize(state.vectors.mean(0), dim=0) for state in states])
         return cosine(query[VECTOR][None], middles)[0].clamp(0, 1)
 
+    def _weigh(self, anchor: Tensor, positive: Tensor, negatives: Tensor | None) -> Tensor:
+        """Return the weight vectors of a query with a shot, and with each negative if any."""
+        if self.weights == "difference":
+            return tuple_weights(anchor, [positive], [] if negatives is None else [negatives])
+        return positive if negatives is None else positive - negatives
+
     def _map(self, maps: Tensor, vector: Tensor, weights: Tensor) -> Tensor:
         """Return the mean of the maps of scores w . f for several w, (n, D) -> (h, w)."""
         size = (maps.shape[1], maps.shape[2])
-        gradient = self._head.adjoint(direction(vector, weights), size)
+        # a similarity is shared out over the positions; its bare gradient adds up to zero
+        centred = self.weights == "difference"
+        gradient = self._head.adjoint(direction(vector, weights, centred), size)
         # one product for all weights: the map is never copied for each
         alpha = torch.mean(gradient, dim=(2, 3))
         return torch.relu(alpha @ maps.flatten(1)).mean(0).view(size)
+
+
+def small_pixels(image: Image) -> Tensor:
+    """Return what GrabCut sees of a photo, (H, W, 3) uint8 with a long side of at most `SIDE`."""
+    scale = min(1.0, SIDE / max(image.shape[:2]))
+    size = (max(1, round(image.shape[0] * scale)), max(1, round(image.shape[1] * scale)))
+    return torch.from_numpy(np.array(resize(image, size)))
 
 
 def load(
@@ -221,12 +245,13 @@ def load(
     weights: str | os.PathLike[str] | None = None,
     backbone_weights: str | os.PathLike[str] | None = None,
 ) -> WeakSegmentation:
-    """Build the method by its name, ``attention`` or ``attention:BACKBONE``, with weights.
+    """Build the method by its name, with weights.
 
     Parameters
     ----------
     name : str
-        Without a backbone: the one that `weights` were trained on, else handful-base.
+        ``attention``, or ``attention-score`` for the weights ``score``; then ``:BACKBONE``. Without
+        it: the network that `weights` were trained on, else handful-base.
     device : str
         ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ...
     weights : path-like, optional
@@ -245,10 +270,11 @@ def load(
 
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    backbone = name.partition(":")[2]
+    method, _, backbone = name.partition(":")
+    kind: Weights = "score" if method == "attention-score" else "difference"
     if weights is None:
         network = build(backbone or "handful-base").load(backbone_weights)
-        return WeakSegmentation(network.to(device), name)
+        return WeakSegmentation(network.to(device), name, weights=kind)
     folder = Path(weights) if Path(weights).is_dir() else Path(weights).parent
     entry = zoo.card(folder)
     if "tail" not in entry.input or entry.weights is None:
@@ -260,4 +286,5 @@ def load(
     tail = Tail(network, entry.input["tail"]).eval()
     fill(tail, Request(entry.name, entry, zoo.load_weights(folder), device, PhotoOptions()))
     tail.whole_trunk.to(device)
-    return WeakSegmentation(network.to(device), name, tail.requires_grad_(False).to(device).cut())
+    found = tail.requires_grad_(False).to(device).cut()
+    return WeakSegmentation(network.to(device), name, found, kind)

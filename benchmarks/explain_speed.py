@@ -1,6 +1,6 @@
 """Explaining 64 triplets at 224 pixels: the closed form against Grad-CAM run by autograd.
 
-    python benchmarks/explain_speed.py [--threads 2] [--triplets 64] [--rounds 3]
+    python benchmarks/explain_speed.py [--threads 2] [--triplets 64] [--rounds 3] [--out FILE.json]
 
 For each network, `pytorch-grad-cam` and the closed form explain the same batches of normalised
 photos, of the same type and layout, in turns, and give maps of the photos' size, maximum 1.
@@ -21,7 +21,9 @@ import sys
 import time
 from collections.abc import Callable
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,7 +34,9 @@ from torch.nn.functional import cosine_similarity, interpolate, normalize
 from handful.backbones import build
 from handful.backbones.cut import cut
 from handful.backbones.features import FeatureMaps
+from handful.files import write_json
 from handful.methods.similarity_attention import similarity_attention, weight_vector
+from handful.provenance import describe_device, provenance
 
 BARS = {"resnet50": 1.8, "handful-base": 4.0}
 Explain = Callable[[Tensor], Tensor]
@@ -45,22 +49,37 @@ def main() -> int:
     parser.add_argument("--batch", type=int, default=8, help="triplets at once")
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--out", type=Path)
     parser.add_argument("--networks", nargs="+", choices=tuple(BARS), default=tuple(BARS))
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     found = {name: measure(name, options) for name in options.networks}
     passed = all(one["ratio"]["closed"] >= BARS[name] for name, one in found.items())
     answer = {
-        "threads": options.threads,
-        "triplets": options.triplets,
+        "protocol": "explain-speed",
+        "model": "similarity-attention",
+        "n": options.triplets,
+        "metrics": {name: one["ratio"]["closed"] for name, one in found.items()},
         "size": options.size,
-        "rival": "pytorch-grad-cam" if find_spec("pytorch_grad_cam") else "autograd",
-        "versions": {"torch": torch.__version__},
+        "rival": _rival(),
         "networks": found,
         "passed": passed,
     }
     print(json.dumps(answer, indent=2))
+    if options.out is not None:
+        origin = provenance([], 0, describe_device("cpu"))
+        command = f"python benchmarks/explain_speed.py --threads {options.threads}"
+        write_json(options.out, answer | origin | {"command": command})
     return 0 if passed else 1
+
+
+def _rival() -> str:
+    if find_spec("pytorch_grad_cam") is None:
+        return "autograd"
+    try:
+        return f"pytorch-grad-cam {version('grad-cam')}"
+    except PackageNotFoundError:
+        return "pytorch-grad-cam"
 
 
 def measure(name: str, options: argparse.Namespace) -> dict[str, Any]:

@@ -11,14 +11,12 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from handful.errors import InputError
+from handful.evaluation import similarity_tables
 from handful.evaluation.published import omniglot_rows
+from handful.evaluation.similarity_tables import Found, Rows, bold, percent
 from handful.files import write_text
-
-Found = dict[str, Any]
-Rows = list[list[str]]
 
 _MARK = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _PROTOCOLS = ("within-alphabet", "random-character", "lake")
@@ -53,13 +51,12 @@ def one_shot(found: Iterable[Found]) -> Rows:
     """20-way one-shot accuracy on Omniglot: ours as measured, and the papers' rows."""
     rows: dict[str, dict[str, str]] = {}
     for result in _standard(found):
-        low, high = result["metrics"]["interval"]
-        cell = f"**{_percent(result['metrics']['accuracy'])}** ({_percent(low)}-{_percent(high)})"
+        cell = bold(result["metrics"]["accuracy"], result["metrics"]["interval"])
         rows.setdefault(f"`{result['model']}`", {})[result["protocol"]] = cell
     for protocol in _PROTOCOLS:
         for row in omniglot_rows(protocol, 20, 1):
             name = f"{row['model']} (published)"
-            rows.setdefault(name, {})[protocol] = _percent(row["accuracy"])
+            rows.setdefault(name, {})[protocol] = percent(row["accuracy"])
     heads = ["model", "within alphabet", "random characters", "official runs"]
     return [heads, *([name, *(r.get(p, "") for p in _PROTOCOLS)] for name, r in rows.items())]
 
@@ -83,7 +80,7 @@ def training(found: Iterable[Found]) -> Rows:
     for result in found:
         if result.get("protocol") == "training":
             minutes = f"{result['seconds'] / 60:.0f}"
-            share = _percent(result["metrics"]["one_shot"])
+            share = percent(result["metrics"]["one_shot"])
             rows.append([f"`{result['model']}`", f"{result['images']:,}", minutes, share])
     return rows
 
@@ -107,10 +104,9 @@ def _folders(found: Iterable[Found], dataset: str) -> Rows:
         if result.get("dataset") != dataset or column is None or "size" not in result:
             continue
         metric = "recall@1" if column == "Recall@1" else "accuracy"
-        share, (low, high) = result["metrics"][metric], result["metrics"]["interval"]
+        share, interval = result["metrics"][metric], result["metrics"]["interval"]
         key = (result["size"], result["model"])
-        cell = f"**{_percent(share)}** ({_percent(low)}-{_percent(high)})"
-        rows.setdefault(key, {})[column] = cell
+        rows.setdefault(key, {})[column] = bold(share, interval)
         if column == "Recall@1":
             order[key] = share
     heads = ["model", "pixels", *_COLUMNS]
@@ -128,8 +124,8 @@ def cells(found: Iterable[Found]) -> Rows:
         if result.get("dataset") == "blood-cells-sample-boxes" and "shots" in result:
             table = result["metrics"]["confusion"]
             recalls = [row[label] / sum(row.values()) for label, row in table.items()]
-            share = _percent(result["metrics"]["accuracy"])
-            balanced = _percent(sum(recalls) / len(recalls))
+            share = percent(result["metrics"]["accuracy"])
+            balanced = percent(sum(recalls) / len(recalls))
             cell = f"**{share}** ({balanced})"
             rows.setdefault(f"`{result['model']}`", {})[result["shots"]] = cell
     shots = sorted({count for row in rows.values() for count in row})
@@ -152,9 +148,9 @@ def strangers(found: Iterable[Found]) -> Rows:
                     f"`{result['model']}`",
                     f"{result['dataset']}, {result['size']} pixels",
                     f"{result['ways']} classes, {result['shots']} examples",
-                    _percent(result["metrics"]["accuracy"]),
+                    percent(result["metrics"]["accuracy"]),
                     f"{rejected['auroc']:.3f}",
-                    _percent(rejected["accuracy"]),
+                    percent(rejected["accuracy"]),
                 ]
             )
     return rows
@@ -200,10 +196,6 @@ def _standard(found: Iterable[Found]) -> list[Found]:
     )
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f}"
-
-
 def _markdown(rows: Rows) -> str:
     heads, *body = rows
     lines = [heads, ["---"] * len(heads), *body]
@@ -219,6 +211,10 @@ _TABLES: dict[str, Callable[[Iterable[Found]], Rows]] = {
     "cells": cells,
     "speed": speed,
     "strangers": strangers,
+    "erasing": similarity_tables.erasing,
+    "retrieval": similarity_tables.retrieval,
+    "reid": similarity_tables.reid,
+    "metric-learning": similarity_tables.metric_learning,
 }
 
 

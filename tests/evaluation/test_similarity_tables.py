@@ -1,0 +1,88 @@
+"""Tables of explanations, retrieval, re-identification and metric learning."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from handful.evaluation.tables import fill
+
+
+def cells(name: str, folder: Path, *found: dict[str, Any]) -> list[list[str]]:
+    for number, value in enumerate(found):
+        (folder / f"{number}.json").write_text(json.dumps(value), encoding="utf-8")
+    lines = fill(f"<!-- table: {name} -->\n<!-- end -->", folder).splitlines()[1:-1]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
+    assert {len(row) for row in rows} == {len(rows[0])}
+    return [rows[0], *rows[2:]]
+
+
+def test_erasing_stands_with_its_rivals_and_n(tmp_path: Path) -> None:
+    way = {"fall": 0.15, "random_fall": 0.06, "ratio": 2.5, "interval": [2.4, 2.6], "above": 0.8}
+    metrics = {"score": way, "gradcam": way | {"ratio": 1.87, "interval": [1.74, 2.01]}}
+    value = {"protocol": "erasing", "model": "m", "n": 500, "dataset": "d", "metrics": metrics}
+    rows = cells("erasing", tmp_path, value)[1:]
+    assert rows[0][1:] == ["`m`", "500 of d", "0.150", "0.060", "**2.50** (2.40-2.60)", "80.0"]
+    assert rows[1][0].startswith("Grad-CAM")
+    assert rows[1][5] == "**1.87** (1.74-2.01)"
+    assert len(rows) == 2
+
+
+def test_retrieval_stands_above_the_papers_rows(tmp_path: Path) -> None:
+    def value(model: str, share: float, **changes: Any) -> dict[str, Any]:
+        metrics = {"recall@1": share, "interval": [share - 0.01, share + 0.01]}
+        about = {"protocol": "retrieval", "dataset": "caltech66", "size": 160}
+        return about | {"model": model, "metrics": metrics} | changes
+
+    other = value("other size", 0.9, size=224)
+    layout = value("published set", 0.9, layout="cub")
+    rows = cells("retrieval", tmp_path, value("b", 0.5), value("a", 0.75), other, layout)
+    assert [row[0] for row in rows[1:3]] == ["`a`", "`b`"]
+    assert rows[1][1:] == ["", "", "", "**75.0** (74.0-76.0)"]
+    by_name = {row[0]: row[1:] for row in rows[3:]}
+    # tables 1 and 2 of the paper, its shifted columns set right
+    assert by_name["SAM (published)"] == ["68.3", "86.3", "77.9", ""]
+    assert by_name["multi-similarity (published)"] == ["65.7", "84.1", "78.2", ""]
+    assert by_name["DRO-KLM (published)"] == ["67.7", "86.4", "", ""]
+    assert by_name["quadruplet + mining (SAM) (published)"] == ["66.4", "", "", ""]
+    assert by_name["best ResNet-50 since (published)"] == ["73.4", "92.7", "82.9", ""]
+    assert not {"`other size`", "`published set`"} & set(by_name)
+
+
+def test_reidentification_stands_above_the_papers_rows(tmp_path: Path) -> None:
+    metrics = {"cmc@1": 0.4, "map": 0.25, "interval": [0.3, 0.5]}
+    value = {"protocol": "reid", "model": "pcb", "dataset": "d", "metrics": metrics}
+    rows = cells("reid", tmp_path, value)
+    assert rows[1] == ["`pcb`", "", "", "**40.0** (30.0-50.0) / 25.0"]
+    by_name = {row[0]: row[1:] for row in rows[2:]}
+    assert by_name["PCB + mining (SAM) (published)"] == ["74.5 / 67.5", "88.5 / 75.8", ""]
+    assert by_name["DuATM (published)"] == ["", "81.8 / 64.6", ""]
+    assert by_name["SVDNet (published)"] == ["41.5 / 37.3", "76.7 / 56.8", ""]
+
+
+@pytest.mark.parametrize(("deviation", "spread"), [(0.005, " ± 0.5"), (None, "")])
+def test_mining_stands_beside_the_same_runs_without(
+    tmp_path: Path, deviation: float | None, spread: str
+) -> None:
+    difference = {"mean": 0.01, "deviation": deviation, "interval": [0, 0.02]}
+    pair = {"seeds": [0, 1], "without": {"mean": 0.9}, "with": {"mean": 0.91}}
+    runs = [
+        {"loss": "triplet", "metrics": {"recall@1": 0.9}},
+        {"loss": "n-pair", "metrics": {"recall@1": 0.85}},
+    ]
+    value = {
+        "protocol": "metric-learning",
+        "dataset": "d",
+        "backbone": "b",
+        "untouched": {"recall@1": 0.89},
+        "paired": {"triplet": pair | {"difference": difference}},
+        "runs": runs,
+    }
+    rows = cells("metric-learning", tmp_path, value)[1:]
+    assert rows == [
+        ["d", "`b`", "triplet", "89.0", "**90.0**", "**91.0**", f"+1.0{spread} (2)"],
+        ["d", "`b`", "n-pair", "89.0", "**85.0**", "", ""],
+    ]

@@ -34,8 +34,47 @@ FEATURES = "features"
 """The name of the learned map among what is kept of a photo."""
 
 
+class DenseSimilarity(nn.Module):
+    """What is learned: the features that are compared, and how.
+
+    Parameters
+    ----------
+    channels : int
+        Of the joined maps.
+    width : int
+        Channels that are compared.
+
+    Attributes
+    ----------
+    project : nn.Conv2d
+        From the joined maps to what is compared; random and orthogonal before training, so that
+        distances are near those of the maps. A bias would cancel in every difference.
+    alpha : nn.Parameter
+        (width,): the weight of each channel's difference.
+    beta : nn.Parameter
+        (): the similarity of equal pixels, before the sigmoid.
+    """
+
+    def __init__(self, channels: int, width: int = WIDTH) -> None:
+        super().__init__()
+        self.project = nn.Conv2d(channels, width, 1, bias=False)
+        nn.init.orthogonal_(self.project.weight)
+        self.alpha = nn.Parameter(torch.full((width,), -1.0))
+        self.beta = nn.Parameter(torch.tensor(1.0))
+
+    def forward(self, query: Tensor, support: Tensor) -> Tensor:
+        """Return similarities before the sigmoid: (..., Q, D) and (..., S, D) -> (..., Q, S)."""
+        sums: Tensor = weighted_l1(query, support, self.alpha)
+        return sums + self.beta
+
+    def nearest(self, query: Tensor, support: Tensor) -> Nearest:
+        """Return of each query pixel (Q, D) the most similar of (S, D), before the sigmoid."""
+        found = nearest_l1(query.float(), support.float(), self.alpha)
+        return Nearest(found.index, found.score + self.beta.double())
+
+
 class DenseSiamese(nn.Module):
-    """The twin network and its learned similarity.
+    """The twin network: a frozen backbone, and the similarity that is learned on it.
 
     Parameters
     ----------
@@ -46,24 +85,14 @@ class DenseSiamese(nn.Module):
     width : int
         Channels that are compared.
 
-    Attributes
-    ----------
-    project : nn.Conv2d
-        From the joined maps to what is compared; random and orthogonal before training, so that
-        distances are near those of the maps.
-    alpha : nn.Parameter
-        (width,): the weight of each channel's difference.
-    beta : nn.Parameter
-        (): the similarity of equal pixels, before the sigmoid.
-
     Examples
     --------
     >>> from handful.backbones import build
     >>> model = DenseSiamese(build("handful-base"))
-    >>> sorted(model.learned())
-    ['alpha', 'beta', 'project.bias', 'project.weight']
+    >>> sorted(model.similarity.state_dict())
+    ['alpha', 'beta', 'project.weight']
     >>> maps = model.maps(torch.zeros(1, 3, 64, 64))
-    >>> model.project_maps(maps).shape
+    >>> model.features(maps).shape
     torch.Size([1, 64, 4, 4])
     """
 
@@ -73,26 +102,18 @@ class DenseSiamese(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.layers = chosen_layers(backbone, layers)
-        self.project = nn.Conv2d(sum(backbone.channels[layer] for layer in self.layers), width, 1)
-        nn.init.orthogonal_(self.project.weight)
-        nn.init.zeros_(self.project.bias)
-        self.alpha = nn.Parameter(torch.full((width,), -1.0))
-        self.beta = nn.Parameter(torch.tensor(1.0))
-
-    def learned(self) -> dict[str, Tensor]:
-        """Return the state without the backbone: what a weights file of this method holds."""
-        state = self.state_dict()
-        return {name: x for name, x in state.items() if not name.startswith("backbone.")}
+        channels = sum(backbone.channels[layer] for layer in self.layers)
+        self.similarity = DenseSimilarity(channels, width)
 
     def load_learned(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take over what `learned` returned, of any floating type.
+        """Take over the state of a `DenseSimilarity`, of any floating type.
 
         Raises
         ------
         InputError
-            They are those of another configuration.
+            It is that of another configuration.
         """
-        mine = self.learned()
+        mine = self.similarity.state_dict()
         wrong = sorted(mine.keys() ^ tensors.keys()) or sorted(
             name for name, value in mine.items() if value.shape != tensors[name].shape
         )
@@ -101,7 +122,7 @@ class DenseSiamese(nn.Module):
                 f"weights of another dense matching: {len(wrong)} tensors differ, such as"
                 f" {wrong[0]}; give those of this backbone and width"
             )
-        self.load_state_dict(dict(tensors), strict=False)
+        self.similarity.load_state_dict(dict(tensors))
 
     @torch.no_grad()
     def maps(self, pixels: Tensor) -> dict[str, Tensor]:
@@ -109,20 +130,11 @@ class DenseSiamese(nn.Module):
         found = self.backbone(pixels)
         return {layer: found[layer] for layer in self.layers}
 
-    def project_maps(self, maps: Mapping[str, Tensor]) -> Tensor:
+    def features(self, maps: Mapping[str, Tensor]) -> Tensor:
         """Map frozen maps (N, C, h, w) to the features that are compared, (N, width, h, w)."""
-        features: Tensor = self.project(joined([maps[layer] for layer in self.layers]))
+        whole = joined([maps[layer] for layer in self.layers])
+        features: Tensor = self.similarity.project(whole)
         return features
-
-    def forward(self, query: Tensor, support: Tensor) -> Tensor:
-        """Return the similarity before its sigmoid: (..., Q, D) and (..., S, D) -> (..., Q, S)."""
-        sums: Tensor = weighted_l1(query, support, self.alpha)
-        return sums + self.beta
-
-    def nearest(self, query: Tensor, support: Tensor) -> Nearest:
-        """Return the most similar support pixel of each query pixel, and beta plus their sum."""
-        found = nearest_l1(query.float(), support.float(), self.alpha)
-        return Nearest(found.index, found.score + self.beta.double())
 
 
 def pair_loss(logits: Tensor, query: Tensor, support: Tensor, balanced: bool = False) -> Tensor:
@@ -131,30 +143,32 @@ def pair_loss(logits: Tensor, query: Tensor, support: Tensor, balanced: bool = F
     Parameters
     ----------
     logits : Tensor
-        (Q, S), what `DenseSiamese` returns.
+        (N, Q, S), of N pairs of photos.
     query, support : Tensor
-        (Q,) and (S,) bool: which pixels show the object.
+        (N, Q) and (N, S), labels of the pixels: 1 the object, 0 not, 255 not counted.
     balanced : bool
-        Whether object and ground count alike on either side, whatever their areas: the four kinds
-        of pairs (those there are) each have a mean of their own. Otherwise pairs count alike.
+        Whether object and ground count alike in each photo, whatever their areas; otherwise all
+        pairs of known pixels count alike.
 
     Examples
     --------
-    >>> same = torch.tensor([[3.0, -3.0]])
-    >>> round(float(pair_loss(same, torch.tensor([True]), torch.tensor([True, False]))), 4)
+    >>> labels = torch.tensor([[1]]), torch.tensor([[1, 0, 255]])
+    >>> round(float(pair_loss(torch.tensor([[[3.0, -3.0, 9.0]]]), *labels)), 4)
     0.0486
     """
-    agree = query[:, None] == support[None]
-    each = binary_cross_entropy_with_logits(logits, agree.to(logits), reduction="none")
-    if not balanced:
-        return each.mean()
-    kinds = [
-        each[q][:, s].mean()
-        for q in (query, ~query)
-        for s in (support, ~support)
-        if q.any() and s.any()
-    ]
-    return torch.stack(kinds).mean()
+    agree = (query[:, :, None] == support[:, None]).to(logits)
+    each = binary_cross_entropy_with_logits(logits, agree, reduction="none")
+    weight = [_counted(labels, balanced).to(logits) for labels in (query, support)]
+    product = weight[0][:, :, None] * weight[1][:, None]
+    return (each * product).sum() / product.sum().clamp(min=1e-12)
+
+
+def _counted(labels: Tensor, balanced: bool) -> Tensor:
+    """Return how much each pixel counts, (N, n)."""
+    sides = torch.stack([labels == value for value in (0, 1)]).float()
+    if balanced:
+        sides = sides / sides.sum(2, keepdim=True).clamp(min=1)
+    return sides.sum(0)
 
 
 class DenseSiameseSegmentation:
@@ -200,7 +214,7 @@ class DenseSiameseSegmentation:
         """Return the features that are compared, (width, h, w) in half precision on the CPU."""
 
         def run(pixels: Tensor) -> dict[str, Tensor]:
-            return {FEATURES: self.model.project_maps(self.model.maps(pixels))}
+            return {FEATURES: self.model.features(self.model.maps(pixels))}
 
         return encode_maps(self.model.backbone, images, run)
 
@@ -233,7 +247,7 @@ class DenseSiameseSegmentation:
         states : sequence of SupportPixels
             What `condition` gave.
         """
-        pixels = query[FEATURES].flatten(1).mT.to(self.model.alpha.device)
+        pixels = query[FEATURES].flatten(1).mT.to(self.model.similarity.alpha.device)
         masks = torch.stack([self._mask(pixels, state) for state in states]).cpu()
         masks = masks.view(len(states), *query[FEATURES].shape[1:])
         return Answer(masks, presence_of(masks))
@@ -241,10 +255,10 @@ class DenseSiameseSegmentation:
     def _mask(self, pixels: Tensor, state: SupportPixels) -> Tensor:
         """Return the soft mask (Q,) of one class; on either side of one half by the label."""
         device = pixels.device
-        there = self.model.nearest(pixels, state.object.to(device))
+        there = self.model.similarity.nearest(pixels, state.object.to(device))
         if not len(state.ground):  # no other label: what is left is how similar they are
             return there.score.sigmoid().float()
-        elsewhere = self.model.nearest(pixels, state.ground.to(device))
+        elsewhere = self.model.similarity.nearest(pixels, state.ground.to(device))
         place = state.place.to(device)
         first = place[there.index] < place[len(state.object) + elsewhere.index]
         ahead = there.score - elsewhere.score

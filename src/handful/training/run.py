@@ -22,6 +22,7 @@ from handful.training.state import Position, holds_run
 
 TASKS = (
     "calibration",
+    "dense-siamese",
     "drawing-embedding",
     "hash-library",
     "koch",
@@ -34,7 +35,15 @@ TASKS = (
 )
 """The files of :mod:`handful.training.tasks`, one a kind of recipe."""
 
-LOOPED = ("drawing-embedding", "koch", "metric-learning", "mshnet", "oslsm", "pcb")
+LOOPED = (
+    "dense-siamese",
+    "drawing-embedding",
+    "koch",
+    "metric-learning",
+    "mshnet",
+    "oslsm",
+    "pcb",
+)
 """Tasks that need a loop with steps."""
 
 FILES = "files.txt"

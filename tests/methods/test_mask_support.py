@@ -7,9 +7,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from handful.data.pictures import Cutout
 from handful.data.segmentation_folder import read_folder
+from handful.data.support import Support
 from handful.errors import InputError
-from handful.methods.mask_support import gather_examples
+from handful.methods.mask_support import gather, gather_examples
+from handful.methods.refining import box_mask
 
 
 def image(size: tuple[int, int] = (20, 30)) -> NDArray[np.uint8]:
@@ -78,3 +81,45 @@ def test_a_folder_gives_the_classes_that_its_masks_show(tmp_path: Path) -> None:
     # what shows no class is surroundings of all
     assert shown == {"a": {"cat"}, "b": {"cow"}, "nothing": {"cat", "dog", "cow"}}
     assert examples[0].masks["cat"][10, 10] == 255
+
+
+def disc(row: int, column: int) -> NDArray[np.uint8]:
+    y, x = np.mgrid[:60, :80]
+    photo = np.full((60, 80, 3), 50, np.uint8)
+    photo[(y - row) ** 2 + (x - column) ** 2 < 100] = (240, 200, 30)
+    return photo
+
+
+def test_boxes_become_masks_by_grabcut() -> None:
+    photo = disc(30, 25)
+    box = (10.0, 15.0, 30.0, 30.0)
+    found = gather(Cutout(photo, box), None, "egg")
+    assert (found.classes, found.taught) == (["egg"], "boxes")
+    (example,) = found.examples
+    assert example.masks["egg"].tolist() == box_mask(photo, box).tolist()
+    assert example.picture is photo
+    assert gather(Cutout(photo, box)).classes == ["object"]
+    # two boxes of one picture are one example
+    two = np.maximum(photo, disc(30, 60))
+    both = gather([Cutout(two, box), Cutout(two, (45, 15, 30, 30))], None, ["egg", "egg"])
+    (example,) = both.examples
+    assert example.masks["egg"][30, 25] == example.masks["egg"][30, 60] == 1
+    with pytest.raises(InputError, match="example 1: has no box"):
+        gather([Cutout(photo, box), image()], None, ["egg", "egg"])
+
+
+def test_labels_alone_say_nothing_of_where() -> None:
+    photos = [disc(30, 25), disc(20, 40), image()]
+    found = gather(photos, None, ["b", "a", "b"])
+    assert (found.classes, found.taught) == (["a", "b"], "labels")
+    for example, photo, label in zip(found.examples, photos, ("b", "a", "b"), strict=True):
+        assert list(example.masks) == [label]
+        assert example.masks[label].shape == photo.shape[:2]
+        assert (example.masks[label] == 255).all()
+    support = Support.from_arrays(photos, ["b", "a", "b"])
+    assert gather(support).classes == ["a", "b"]
+    masked = Support.from_arrays(photos[:1], ["b"], masks=[disc(30, 25)[..., 0] > 90])
+    assert gather(masked).taught == "masks"
+    for labels, line in ((["a"], "3 images, 1 labels"), (None, "a mask, a box or a label")):
+        with pytest.raises(InputError, match=line):
+            gather(photos, None, labels)

@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.torch import save_file
 
+from handful.backbones.handful_base import HandfulBase
 from handful.cli.main import main
+from handful.methods import segmenters
 
 
 @pytest.fixture(scope="module")
@@ -92,8 +95,9 @@ def test_several_models_answer_as_a_list_with_paired_differences(
     voc_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     argv = ["--dataset", "voc", "--root", str(voc_root), "--split", "animals", "--size", "64"]
-    found = run(capsys, *argv, "--episodes", "4", "--model", "all", "centre")
-    assert [r["model"] for r in found] == ["prototypes:handful-base", "centre", "whole"]
+    models = ["prototypes:handful-base", "centre", "whole"]
+    found = run(capsys, *argv, "--episodes", "4", "--model", *models, "centre")
+    assert [r["model"] for r in found] == models
     first, second = found[0]["metrics"], found[1]["metrics"]
     gain = first["differences"][0]
     assert gain["against"] == "centre"
@@ -102,6 +106,27 @@ def test_several_models_answer_as_a_list_with_paired_differences(
         more = [*argv, "--model", "all", *option]
         assert main(["evaluate", "segmentation", *more]) == 2
         assert option[1] in capsys.readouterr().err
+
+
+def test_all_is_every_method_that_can_be_built(
+    voc_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = HandfulBase().network
+    weights = tmp_path / "w.safetensors"
+    save_file(network.state_dict(), weights)
+    argv = ["--dataset", "voc", "--root", str(voc_root), "--split", "animals", "--size", "64"]
+    argv += ["--episodes", "2", "--model", "all", "--backbone-weights", str(weights), "--json"]
+    assert main(["evaluate", "segmentation", *argv]) == 0
+    printed = capsys.readouterr()
+    answered = [result["model"] for result in json.loads(printed.out)]
+    for method in ("dense-nearest", "dense-logistic", "fine-tuning", "cosegmentation"):
+        assert f"{method}:handful-base" in answered
+    assert {"prototypes:handful-base", "discriminant:handful-base", "whole"} <= set(answered)
+    left_out = [line for line in printed.err.splitlines() if "left out: " in line]
+    for method in ("dense-siamese", "oslsm", "mshnet"):
+        assert f"{method}:handful-base" not in answered
+        assert any(f"{method}:handful-base: its weights are not bundled" in x for x in left_out)
+    assert len(answered) + len(left_out) == len(segmenters.names())
 
 
 def test_pascal5i_stands_beside_the_published_rows(

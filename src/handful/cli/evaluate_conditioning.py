@@ -70,15 +70,15 @@ def conditioning(
         Write the result, with how it came about, into this .json file or into this folder.
     """
     models, sizes = models or ModelOptions(), sizes or SizeOptions()
-    names, view = models.names(out), sizes.view()
-    methods = models.load(names)
+    view = sizes.view()
+    methods = models.ready(out)
     task = data.task(shots + 1)
     seen = _seen(task, seen_classes)
     results = [
         protocol.measure(
             method, task.photos, task.classes, seen, view, shots, draws, seed, shots_by, area
         )
-        for method in methods
+        for method in methods.values()
     ]
     for result in results:
         result.settings.update(data.settings(task))
@@ -92,7 +92,7 @@ def conditioning(
             seed=seed,
             shots_by=shots_by,
         )
-        write_results(out, "conditioning", options, names, models, results)
+        write_results(out, "conditioning", options, list(methods), models, results)
     if per_episode is not None:
         write_rows(per_episode, results)
     values = [result.to_json() for result in results]

@@ -71,9 +71,9 @@ def segmentation(
         Write the result, with how it came about, into this .json file or into this folder.
     """
     models, sizes = models or ModelOptions(), sizes or SizeOptions()
-    names, view = models.names(out), sizes.view()
+    view = sizes.view()
     # before the photos: what is misspelt is found at once
-    methods = models.load(names)
+    methods = models.ready(out)
     task = data.task(ways * shots + 1)
     drawn = _episodes(task, max(episodes, absent), ways, shots, seed, episodes_file)
     rows = (
@@ -85,7 +85,7 @@ def segmentation(
         protocol.measure(
             method, task.photos, drawn, view, shots_by, absent, seed, rows, counted=episodes
         )
-        for method in methods
+        for method in methods.values()
     ]
     for result in results:
         result.settings.update(data.settings(task))
@@ -103,7 +103,7 @@ def segmentation(
             absent=absent or None,
             episodes_file=episodes_file,
         )
-        write_results(out, "segmentation", options, names, models, results)
+        write_results(out, "segmentation", options, list(methods), models, results)
     if per_episode is not None:
         write_rows(per_episode, results)
     values = [result.to_json() for result in results]

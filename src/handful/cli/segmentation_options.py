@@ -24,8 +24,8 @@ Words = Annotated[list[str] | None, Parameter(consume_multiple=True, negative=()
 DEFAULT = "prototypes:handful-base"
 """The model where none is given."""
 
-EVERY = (DEFAULT, "centre", "whole")
-"""The models that need no file: what ``all`` stands for."""
+ALL = "all"
+"""Every method on handful-base; ``all:BACKBONE``, on another network."""
 
 
 @Parameter(name="*")
@@ -94,7 +94,9 @@ class ModelOptions:
     Parameters
     ----------
     model
-        One or more models, or all (of those that need no file).
+        One or more models: METHOD, METHOD:BACKBONE, the folder of a training. all, or
+        all:BACKBONE, stands for every method on that network (handful-base where none is named)
+        but those that need a training, whose folders stand beside it.
     weights
         A weights file to use for the model.
     backbone_weights
@@ -115,7 +117,7 @@ class ModelOptions:
             One weights file, or one results file, for several models.
         """
         asked = self.model or [DEFAULT]
-        names = [name for word in asked for name in (EVERY if word == "all" else [word])]
+        names = [name for word in asked for name in _every(word) or [word]]
         if len(names) > 1 and self.weights is not None:
             raise InputError(
                 f"{self.weights}: weights belong to one model; give one --model with --weights"
@@ -126,10 +128,30 @@ class ModelOptions:
 
     def load(self, names: Sequence[str]) -> list[SegmentationMethod]:
         """Build the models."""
-        return [
-            segmenters.load(name, self.weights, self.device, self.backbone_weights)
-            for name in names
-        ]
+        return [self._load(name) for name in names]
+
+    def ready(self, out: Path | None = None) -> dict[str, SegmentationMethod]:
+        """Build the models by their names; of ``all`` those that can be, saying which cannot.
+
+        Raises
+        ------
+        InputError
+            A model that was named itself cannot be built, or the choice makes no sense.
+        """
+        found = {}
+        for name in self.names(out):
+            try:
+                found[name] = self._load(name)
+            except InputError as error:
+                if name in (self.model or [DEFAULT]):
+                    raise
+                note(f"left out: {error}")
+        return found
+
+    def _load(self, name: str) -> SegmentationMethod:
+        # weights of a network are for those that have one, the others stand beside them
+        own = self.backbone_weights if segmenters.takes_backbone(name) else None
+        return segmenters.load(name, self.weights, self.device, own)
 
 
 @Parameter(name="*")
@@ -164,6 +186,14 @@ class SizeOptions:
         return View(int(self.size), self.seen or int(self.size))
 
 
+def _every(word: str) -> list[str]:
+    """Return what ``all`` or ``all:BACKBONE`` stands for; nothing for another word."""
+    first, colon, backbone = word.partition(":")
+    if first != ALL:
+        return []
+    return segmenters.every(backbone) if colon else segmenters.every()
+
+
 def given(**options: Any) -> dict[str, Any]:
     """Return the options that were given."""
     return {key: value for key, value in options.items() if value is not None}
@@ -172,6 +202,24 @@ def given(**options: Any) -> dict[str, Any]:
 def written(*groups: DataOptions | SizeOptions) -> dict[str, Any]:
     """Return the options of groups that were given."""
     return given(**{f.name: getattr(group, f.name) for group in groups for f in fields(group)})
+
+
+def as_words(options: Mapping[str, Any]) -> list[str]:
+    """Write options as the words of a command line.
+
+    Examples
+    --------
+    >>> as_words({"seed": 0, "classes": ["cat", "dog"], "small_objects": False})
+    ['--seed', '0', '--classes', 'cat', 'dog', '--no-small-objects']
+    """
+    words: list[str] = []
+    for key, value in options.items():
+        option = key.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{option}" if value else f"--no-{option}")
+        else:
+            words += [f"--{option}", *map(str, value if isinstance(value, list) else [value])]
+    return words
 
 
 def write_results(
@@ -201,14 +249,7 @@ def write_results(
     """
     weights = given(weights=models.weights, backbone_weights=models.backbone_weights)
     for name, result in zip(names, results, strict=True):
-        words = ["evaluate", protocol]
-        for key, value in {**options, **weights, "model": name}.items():
-            option = key.replace("_", "-")
-            if isinstance(value, bool):
-                words.append(f"--{option}" if value else f"--no-{option}")
-                continue
-            many = [str(v) for v in value] if isinstance(value, list) else [str(value)]
-            words += [f"--{option}", *many]
+        words = ["evaluate", protocol, *as_words({**options, **weights, "model": name})]
         seed = int(options["seed"])
         detail = _detail(result)
         write_result(out, result, words, seed, models.device, detail, models.weights)

@@ -114,6 +114,22 @@ def names() -> list[str]:
     return list(_BUILDERS)
 
 
+def every(backbone: str = "handful-base") -> list[str]:
+    """Return all methods, by the names under which they stand on one backbone.
+
+    Examples
+    --------
+    >>> [name for name in every("resnet50") if "whole" in name or "dense" in name]
+    ['dense-siamese:resnet50', 'dense-nearest:resnet50', 'dense-logistic:resnet50', 'whole']
+    """
+    return [f"{name}:{backbone}" if takes_backbone(name) else name for name in names()]
+
+
+def takes_backbone(name: str | os.PathLike[str]) -> bool:
+    """Say whether a method stands on a network."""
+    return _BUILDERS.get(str(name).partition(":")[0]) not in (_blind, _centre_grabcut)
+
+
 def _blind(request: Request) -> SegmentationMethod:
     from handful.methods.baselines.blind_segmentation import BlindSegmentation
 
@@ -130,6 +146,14 @@ def _prototypes(request: Request) -> SegmentationMethod:
         raise InputError(f"{request.name}: learns nothing; give the network --backbone-weights")
     network = build(request.backbone or "handful-base").load(request.backbone_weights)
     return PrototypeSegmentation(network.to(request.device), request.name)
+
+
+def _clusters(request: Request) -> SegmentationMethod:
+    from handful.methods.cluster_segmentation import load as build
+
+    if request.weights is not None:
+        raise InputError(f"{request.name}: learns nothing; give the network --backbone-weights")
+    return build(request.name, request.device, request.backbone_weights)
 
 
 def _discriminant(request: Request) -> SegmentationMethod:
@@ -270,6 +294,7 @@ _BUILDERS: dict[str, Callable[[Request], SegmentationMethod]] = {
     **dict.fromkeys(
         ("dense-nearest", "dense-logistic", "fine-tuning", "cosegmentation"), _dense_baseline
     ),
+    "clusters": _clusters,
     "discriminant": _discriminant,
     "prototypes": _prototypes,
     "whole": _blind,

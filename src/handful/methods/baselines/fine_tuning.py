@@ -117,6 +117,7 @@ class FineTuning:
 
         return encode_maps(self.network, images, run)
 
+    @torch.inference_mode(False)
     def condition(self, features: Sequence[Features], masks: Sequence[Mask]) -> TunedNetwork:
         """Tune a copy of the last layers to the shots of one class.
 
@@ -140,7 +141,7 @@ class FineTuning:
             {"params": [*tuned.head.parameters()], "lr": self.head_rate},
         ]
         optimizer = torch.optim.SGD(groups, momentum=0.9)
-        with torch.inference_mode(False), torch.enable_grad():
+        with torch.enable_grad():
             for _ in range(self.steps):
                 optimizer.zero_grad()
                 torch.autograd.backward(_loss([tuned(one)[0] for one in maps], masks))

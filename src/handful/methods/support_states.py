@@ -9,6 +9,7 @@ from torch import Tensor
 
 from handful.errors import InputError
 from handful.methods.baselines.dense_logistic import Plane
+from handful.methods.cluster_segmentation import Clusters
 from handful.methods.dense_pixels import SupportPixels
 from handful.methods.discriminant_segmentation import Discriminant
 from handful.methods.mshnet.support import SupportState
@@ -20,6 +21,7 @@ _KINDS = {
     kind.__name__: kind
     for kind in (
         PrototypePair,
+        Clusters,
         Discriminant,
         Shots,
         SupportState,

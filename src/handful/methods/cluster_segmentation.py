@@ -1,0 +1,312 @@
+"""Segmentation without training: clusters of the object against clusters of its surroundings.
+
+One prototype blurs what has parts, and a background has no mean. Here each side of the support is
+a few clusters (spherical k-means), and a cell of the query is as near to a side as to its nearest
+cluster. All maps are first freed of what a network answers to any picture, the common component:
+cosines otherwise measure little else. In the spirit of training-free matching on frozen features:
+C. Cuttano et al., "INSID3", 2025 (debiased similarity), and A. Zhang et al., "Bridge the points:
+graph-based few-shot segment anything semantically", 2024 (clusters of matches); the k-means is
+I. Dhillon and D. Modha, "Concept decompositions for large sparse text data using clustering",
+2001.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d, interpolate, normalize
+
+from handful.backbones import FeatureMaps
+from handful.errors import InputError
+from handful.methods.dense_features import encode_maps, presence_of
+from handful.methods.segmenter import Answer, Features, Image, Mask
+
+FOREGROUND, BACKGROUND = 3, 8
+"""Clusters of the object and of what surrounds it."""
+
+SCALE = 10.0
+"""Steepness: a mask is sigmoid(SCALE (cosine to the object - cosine to its surroundings))."""
+
+THRESHOLD = 0.5
+"""Presence from which a class is there."""
+
+_ROUNDS = 10
+_SHOWN = 0.3  # a cell shows the object where it covers this share of it
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """One class.
+
+    Attributes
+    ----------
+    foreground, background : Tensor
+        (n, C) of unit length, over the maps one after the other; no rows where nothing is known.
+    evidence : Tensor
+        (): how strongly the examples themselves show the class, on average.
+    """
+
+    foreground: Tensor
+    background: Tensor
+    evidence: Tensor
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return all of it under flat names, as safetensors keeps it."""
+        return {
+            "foreground": self.foreground,
+            "background": self.background,
+            "evidence": self.evidence,
+        }
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Clusters:
+        """Return the clusters whose `tensors` these are."""
+        try:
+            return cls(tensors["foreground"], tensors["background"], tensors["evidence"])
+        except KeyError as error:
+            raise InputError(f"clusters without {error}; fit again") from None
+
+
+class ClusterSegmentation:
+    """Give every cell the cosine to the nearest cluster of the object, less that of the rest.
+
+    Parameters
+    ----------
+    backbone : FeatureMaps
+        With its weights loaded.
+    name : str
+        The name under which results quote it.
+    layers : sequence of str
+        Maps of the backbone, alike in weight; coarser ones are resized to the finest.
+    threshold : float
+        Presence at or above which the class is said to be there.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from handful.backbones.handful_base import HandfulBase
+    >>> network = HandfulBase().load()
+    >>> method = ClusterSegmentation(network, "clusters", ("stride16", "stride32"))
+    >>> photo = np.zeros((64, 64, 3), np.uint8)
+    >>> photo[16:48, 16:48] = (255, 160, 0)
+    >>> features = method.encode([photo])
+    >>> state = method.condition(features, [(photo[..., 0] > 0).astype(np.uint8)])
+    >>> method.answer(features[0], [state]).masks.shape
+    torch.Size([1, 4, 4])
+    """
+
+    def __init__(
+        self,
+        backbone: FeatureMaps,
+        name: str,
+        layers: Sequence[str],
+        threshold: float = THRESHOLD,
+    ) -> None:
+        unknown = [layer for layer in layers if layer not in backbone.strides]
+        if unknown or not layers:
+            raise InputError(f"{backbone.name}: has no map {', '.join(unknown) or 'to stand on'}")
+        self.network = backbone
+        self.name = name
+        self.backbone = backbone.name
+        self.layers = tuple(sorted(layers, key=lambda layer: backbone.strides[layer]))
+        self.threshold = threshold
+
+    @cached_property
+    def common(self) -> dict[str, Tensor]:
+        """What the network answers to a picture of nothing: (C, 1, 1) of every layer."""
+        device = next(self.network.parameters()).device
+        with torch.inference_mode():
+            maps = self.network(clouds().to(device))
+        return {
+            layer: maps[layer].mean((0, 2, 3)).float().cpu()[:, None, None].clone()
+            for layer in self.layers
+        }
+
+    def encode(self, images: Sequence[Image]) -> list[dict[str, Tensor]]:
+        """Return the maps of photos, (channels, h, w) in half precision on the CPU."""
+
+        def run(pixels: Tensor) -> dict[str, Tensor]:
+            maps = self.network(pixels)
+            return {layer: maps[layer] for layer in self.layers}
+
+        return encode_maps(self.network, images, run)
+
+    def condition(self, features: Sequence[Features], masks: Sequence[Mask]) -> Clusters:
+        """Return the clusters of one class; all cells of a side count alike, whatever their shot.
+
+        Parameters
+        ----------
+        features : sequence of mapping
+            Of each shot, what `encode` gave.
+        masks : sequence of array
+            (H, W) uint8, of any size: 1 the object, 0 not, 255 not counted.
+
+        Raises
+        ------
+        InputError
+            Another number of masks than of photos, or no mask with the object.
+        """
+        if len(features) != len(masks):
+            raise InputError(f"{len(masks)} masks for {len(features)} photos: give each its own")
+        if not any((mask == 1).any() for mask in masks):
+            raise InputError("no mask shows the object: mark it in at least one example")
+        cells = torch.cat([self._cells(found).flatten(1).mT for found in features])
+        shares = [
+            torch.cat(
+                [
+                    _share(mask, value, found[self.layers[0]])
+                    for found, mask in zip(features, masks, strict=True)
+                ]
+            )
+            for value in (1, 0)
+        ]
+        sides = [
+            spherical_means(cells[share > limit], share[share > limit], count)
+            for share, count, limit in (
+                (shares[0], FOREGROUND, min(_SHOWN, float(shares[0].max()) / 2)),
+                (shares[1], BACKGROUND, 0.5),
+            )
+        ]
+        state = Clusters(sides[0], sides[1], cells.new_ones(()))
+        showing = [f for f, mask in zip(features, masks, strict=True) if (mask == 1).any()]
+        evidence = torch.stack([presence_of(self._margin(f, state)[None])[0] for f in showing])
+        return Clusters(sides[0], sides[1], evidence.mean())
+
+    def answer(self, query: Features, states: Sequence[Clusters]) -> Answer:
+        """Segment one query by several classes, on the grid of the finest layer.
+
+        Presence is what the query shows of the class in parts of what the examples show, cut off
+        at 0 and 1.
+
+        Parameters
+        ----------
+        query : mapping
+            What `encode` gave.
+        states : sequence of Clusters
+            What `condition` gave.
+        """
+        margins = torch.stack([self._margin(query, state) for state in states])
+        usual = torch.stack([state.evidence for state in states]).clamp(min=1e-6)
+        return Answer((SCALE * margins).sigmoid(), (presence_of(margins) / usual).clamp(0, 1))
+
+    def _margin(self, features: Features, state: Clusters) -> Tensor:
+        """Return the difference of the cosines, (h, w) in [-2, 2]."""
+        cells = self._cells(features)
+        near, far = (
+            torch.einsum("nc,chw->nhw", side, cells).amax(0) if len(side) else 0 * cells[0]
+            for side in (state.foreground, state.background)
+        )
+        return near - far
+
+    def _cells(self, features: Features) -> Tensor:
+        """Return the layers without their common component, each cell of unit length."""
+        grid = features[self.layers[0]].shape[1:]
+        parts = []
+        for layer in self.layers:
+            found = _resized(features[layer].float(), (grid[0], grid[1])) - self.common[layer]
+            parts.append(normalize(found, dim=0))
+        return torch.cat(parts) / len(parts) ** 0.5
+
+
+def spherical_means(cells: Tensor, weights: Tensor, count: int) -> Tensor:
+    """Cluster directions: spherical k-means, started from cells far from one another.
+
+    Parameters
+    ----------
+    cells : Tensor
+        (n, C) of unit length.
+    weights : Tensor
+        (n,) above 0.
+    count : int
+        Clusters; fewer where there are fewer cells.
+
+    Returns
+    -------
+    Tensor
+        (count, C) of unit length. The same every time.
+
+    Examples
+    --------
+    >>> cells = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]])
+    >>> spherical_means(cells, torch.ones(3), 2).argmax(1)
+    tensor([1, 0])
+    """
+    count = min(count, len(cells))
+    if not count:
+        return cells[:0]
+    middle = normalize(weights @ cells, dim=0)
+    chosen = [int((cells @ middle).argmax())]
+    nearest = cells @ cells[chosen[0]]
+    for _ in range(count - 1):
+        chosen.append(int(((1 - nearest) * weights).argmax()))
+        nearest = torch.maximum(nearest, cells @ cells[chosen[-1]])
+    centres = cells[chosen]
+    for _ in range(_ROUNDS):
+        member = torch.zeros(len(cells), count)
+        member[torch.arange(len(cells)), (cells @ centres.mT).argmax(1)] = weights
+        total = member.mT @ cells
+        centres = torch.where(total.any(1, keepdim=True), normalize(total, dim=1), centres)
+    return centres
+
+
+def clouds(count: int = 4, side: int = 224) -> Tensor:
+    """Draw pictures of nothing: noise whose spectrum falls as that of photos does.
+
+    Returns
+    -------
+    Tensor
+        (count, 3, side, side) of mean 0 and deviation 1. The same every time.
+
+    Examples
+    --------
+    >>> clouds(2, 32).shape
+    torch.Size([2, 3, 32, 32])
+    """
+    made = torch.Generator().manual_seed(0)
+    along = torch.fft.fftfreq(side)
+    frequency = (along[:, None] ** 2 + along**2).sqrt().clamp(min=1 / side)
+    white = torch.fft.fft2(torch.randn(count, 3, side, side, generator=made))
+    noise = torch.fft.ifft2(white / frequency**1.5).real
+    grey = noise.sum(1, keepdim=True)
+    noise = 0.8 * grey + 0.6 * noise
+    noise = noise - noise.mean((1, 2, 3), keepdim=True)
+    return noise / noise.std((1, 2, 3), keepdim=True)
+
+
+def load(
+    name: str = "clusters",
+    device: str = "auto",
+    backbone_weights: str | os.PathLike[str] | None = None,
+) -> ClusterSegmentation:
+    """Build the method by its name, ``clusters`` or ``clusters:BACKBONE``, with weights.
+
+    Raises
+    ------
+    InputError
+        No such network, or weights that are missing.
+    """
+    from handful.backbones import build
+
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    network = build(name.partition(":")[2] or "handful-base").load(backbone_weights)
+    deep = [layer for layer, stride in network.strides.items() if 8 < stride <= 32]
+    return ClusterSegmentation(network.to(device), name, deep[:2])
+
+
+def _share(mask: Mask, value: int, like: Tensor) -> Tensor:
+    """Return which share of each cell of a grid has a value."""
+    of_value = torch.from_numpy(mask == value).float()[None]
+    return adaptive_avg_pool2d(of_value, (like.shape[1], like.shape[2])).flatten()
+
+
+def _resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize maps (n, h, w), bilinearly."""
+    if maps.shape[1:] == size:
+        return maps
+    return interpolate(maps[None], size, mode="bilinear", align_corners=False)[0]

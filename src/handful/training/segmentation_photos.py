@@ -296,15 +296,20 @@ class Validation:
 
     def miou(self, answer: Callable[[Drawn], NDArray[np.bool_]]) -> float:
         """Return the mIoU of masks (size, size) that are answered to every episode."""
+        return mean_iou(*self.overlaps(answer), self.episodes.classes[:, 0])
+
+    def overlaps(
+        self, answer: Callable[[Drawn], NDArray[np.bool_]]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the pixels of intersection and of union of every episode, (T,) each."""
         episodes = self.episodes
-        both, either = [], []
+        counts = np.zeros((2, len(episodes)), np.int64)
         for row in track(range(len(episodes)), "validating", len(episodes)):
             label, query = int(episodes.classes[row, 0]), int(episodes.query[row])
             asked = Drawn(query, label, episodes.support[row, 0].tolist())
             found = overlap(answer(asked), self.photos.mask(query, label))
-            both.append(int(found.intersection))
-            either.append(int(found.union))
-        return mean_iou(both, either, episodes.classes[:, 0])
+            counts[:, row] = int(found.intersection), int(found.union)
+        return counts[0], counts[1]
 
 
 def mirror(maps: Tensor, chosen: Tensor) -> Tensor:

@@ -32,6 +32,9 @@ class Conditioning(nn.Module):
     ) -> None:
         super().__init__()
         self.classify = nn.Linear(features, outputs)
+        with torch.no_grad():
+            # a logit is a sum over d features: so it begins of one size, whatever d is
+            self.classify.weight *= width**-0.5
         self.hashing = WeightHashing(outputs, width + 1, seed)
         self.sees = nn.Buffer(torch.tensor([size, view]))
 

@@ -167,17 +167,19 @@ class OSLSMTask:
         mine = self.net.learner()
         self.net.use(model)
         try:
-            return {"miou": self.validation.miou(self._answer)}
+            return {"miou": self.validation.miou(self.answer)}
         finally:
             self.net.use(mine)
 
-    def _answer(self, asked: Drawn) -> NDArray[np.bool_]:
+    @torch.no_grad()
+    def answer(self, asked: Drawn) -> NDArray[np.bool_]:
+        """Return the mask (size, size) of an episode."""
         found: NDArray[np.bool_] = (self._logits([asked])[0].float().cpu() >= 0).numpy()
         return found
 
     def _logits(self, drawn: list[Drawn]) -> Tensor:
         """Return the logits of every query by its own support, (N, size, size)."""
-        embeddings = torch.cat([self._embedding(p, t.label) for t in drawn for p in t.support])
+        embeddings = torch.cat([self.embedding(p, t.label) for t in drawn for p in t.support])
         found = self.net.conditioning(embeddings)
         shots = [len(task.support) for task in drawn]
         states = [
@@ -193,7 +195,7 @@ class OSLSMTask:
             return self.net.features(torch.cat([self.photos.normalised(x) for x in queries]))
         return {name: value.float() for name, value in self.photos.features(queries).items()}
 
-    def _embedding(self, photo: int, label: int) -> Tensor:
+    def embedding(self, photo: int, label: int) -> Tensor:
         """Return the embedding (1, features) of a masked support."""
         if self.options.train == "all":
             return self._embed(photo, label)

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from handful.errors import InputError
+from handful.methods.baselines.cosegmentation import ColourSupport
 from handful.methods.baselines.dense_logistic import Plane
 from handful.methods.cluster_segmentation import Clusters
 from handful.methods.dense_pixels import SupportPixels
@@ -28,6 +29,7 @@ _KINDS = {
         PixelClassifiers,
         SupportPixels,
         Plane,
+        ColourSupport,
     )
 }
 

@@ -28,6 +28,7 @@ def task(root: Path, **options: object) -> DenseSiameseTask:
     )
 
 
+@torch.no_grad()
 def test_half_of_the_pixels_are_drawn_each_with_its_label(squares: Path) -> None:
     trained = task(squares, shots=2)
     drawn = trained.draws.draw(3, torch.Generator().manual_seed(0))

@@ -11,11 +11,13 @@ from PIL import Image
 from sklearn.base import clone
 
 from handful.answers import Segmentations
+from handful.data.pictures import Cutout
 from handful.data.samples import nuclei
+from handful.data.support import Support
 from handful.errors import InputError
 from handful.methods.zoom import Zoom
 from handful.report.segmentation import Segmented
-from handful.segment import Segmenter
+from handful.segment import UNMASKED, Segmenter
 
 Pixels = NDArray[np.uint8]
 COLOURS = {"red": (220, 40, 30), "blue": (30, 60, 220)}
@@ -159,3 +161,67 @@ def test_nuclei_of_the_sample_are_found_and_counted() -> None:
     assert counts["objects"] == sum(int(truth.max()) for truth in sample.truth) == 87
     assert counts["iou"] > 0.75
     assert 72 <= counts["counted"] <= 92
+
+
+def unlike() -> tuple[Pixels, Pixels]:
+    """Two photos of one thing each, of other colours and forms, on the same noisy ground."""
+    rng = np.random.default_rng(7)
+    photos = rng.normal(120, 12, (2, 120, 120, 3))
+    y, x = np.mgrid[:120, :120]
+    photos[0, (y - 60) ** 2 + (x - 60) ** 2 < 35**2] = COLOURS["red"]
+    photos[1, 30:90, 20:100:2] = COLOURS["blue"]
+    one, two = photos.clip(0, 255).astype(np.uint8)
+    return one, two
+
+
+def test_labels_alone_teach_where_pictures_are_alike(tmp_path: Path) -> None:
+    disc, bars = unlike()
+    segmenter = Segmenter(reject=None, refine=None).fit([disc, bars], labels=["disc", "bars"])
+    assert (segmenter.method_.name, segmenter.check_) == (UNMASKED, None)
+    assert "labels alone" in segmenter.chosen_
+    query = np.concatenate([disc, bars], axis=1)
+    found = segmenter.predict(query)
+    disc_, bars_ = found["disc"].mask, found["bars"].mask
+    assert disc_ is not None
+    assert bars_ is not None
+    # each is marked in its own half
+    assert disc_[:, :120].sum() > 4 * disc_[:, 120:].sum()
+    assert bars_[:, 120:].sum() > 4 * bars_[:, :120].sum()
+    segmenter.save(tmp_path / "s")
+    again = Segmenter.load(tmp_path / "s").predict(query)
+    for before, after in zip(found, again, strict=True):
+        assert before.score == after.score
+        assert np.array_equal(before.instances, after.instances)  # type: ignore[arg-type]
+
+
+def test_one_class_of_a_support_is_enough() -> None:
+    disc, bars = unlike()
+    segmenter = Segmenter(reject=None).fit(Support.from_arrays([disc], ["disc"], min_classes=1))
+    scores = [segmenter.predict(photo)["disc"].score for photo in (disc[:, ::-1], bars)]
+    assert scores[0] > scores[1]
+    assert segmenter.fit(disc, labels="disc").classes_.tolist() == ["disc"]
+
+
+def test_a_model_that_learns_from_masks_says_so() -> None:
+    disc, bars = unlike()
+    with pytest.raises(InputError, match="labels alone; give masks, or take the model attention"):
+        Segmenter("prototypes").fit([disc, bars], labels=["disc", "bars"])
+    with pytest.raises(InputError, match="a mask, a box or a label"):
+        Segmenter().fit([disc, bars])
+    # masks are no use to a model that does not look at them, and no harm
+    mask = disc[..., 0] > 180
+    given = Segmenter("attention", reject=None).fit([disc], [mask], ["disc"])
+    plain = Segmenter("attention", reject=None).fit([disc], labels=["disc"])
+    one, other = given.predict(bars)["disc"], plain.predict(bars)["disc"]
+    assert np.array_equal(one.instances, other.instances)  # type: ignore[arg-type]
+
+
+def test_boxes_teach_by_the_masks_that_grabcut_makes() -> None:
+    photo, numbers = scene(0, "red")
+    rows, columns = np.flatnonzero(numbers.any(1)), np.flatnonzero(numbers.any(0))
+    top, left = int(rows[0]) - 4, int(columns[0]) - 4
+    box = (left, top, int(columns[-1]) - left + 5, int(rows[-1]) - top + 5)
+    segmenter = Segmenter().fit([Cutout(photo, box)], labels=["red"])
+    assert "GrabCut made their masks" in segmenter.chosen_
+    query, truth = scene(1, "red")
+    assert iou(segmenter.predict(query)["red"].mask, truth > 0) > 0.7

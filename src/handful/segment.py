@@ -44,7 +44,7 @@ from handful.methods.zoom import (
 DEFAULT = "discriminant:handful-base"
 """The model of ``auto``: nothing is trained, and the network comes with the package."""
 
-UNMASKED = "attention:handful-base"
+UNMASKED = "attention-score:handful-base"
 """The model of ``auto`` where examples have labels alone."""
 
 _AUTO: dict[Taught, tuple[str, str]] = {

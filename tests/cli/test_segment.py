@@ -118,6 +118,55 @@ def test_a_box_stands_for_the_mask(
         *("--query", folder / "query/q.png", "--out", tmp_path),
     )
     assert value["results"][0]["classes"][0]["present"]
+    assert "GrabCut made their masks" in value["chosen"]
+
+
+def test_a_manifest_of_boxes_is_a_support(
+    capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path
+) -> None:
+    rows = "".join(f"{folder / 'support/images/a.png'},disc,{left},30,60,60\n" for left in (10, 90))
+    (tmp_path / "boxes.csv").write_text(f"path,label,x,y,width,height\n{rows}")
+    value = ask(
+        capsys,
+        *("segment", "--support", tmp_path / "boxes.csv", "--out", tmp_path / "out"),
+        *("--query", folder / "query/q.png"),
+    )
+    assert "GrabCut made their masks" in value["chosen"]
+    (found,) = value["results"][0]["classes"]
+    assert (found["label"], found["objects"]) == ("disc", 2)
+    assert Path(value["sheet"]).is_file()
+
+
+def test_class_folders_without_masks_do(
+    capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path
+) -> None:
+    for number, label in enumerate(("noise", "discs")):
+        (tmp_path / "support" / label).mkdir(parents=True)
+        with Image.open(folder / "support/images/a.png") as file:
+            photo = np.asarray(file)
+        other = np.random.default_rng(1).integers(0, 255, photo.shape).astype(np.uint8)
+        path = tmp_path / "support" / label / "a.png"
+        Image.fromarray(photo if number else other).save(path)
+    value = ask(
+        capsys,
+        *("segment", "--support", tmp_path / "support", "--out", tmp_path / "out"),
+        *("--query", folder / "query", "--save", tmp_path / "saved", "--reject", "none"),
+    )
+    assert value["model"] == "attention-score:handful-base"
+    assert "labels alone" in value["chosen"]
+    labels = [[found["label"] for found in result["classes"]] for result in value["results"]]
+    assert labels == [["discs", "noise"]] * 2
+    again = ask(
+        capsys,
+        *("segment", "--model", tmp_path / "saved", "--out", tmp_path / "again"),
+        *("--query", folder / "query"),
+    )
+    for one, other in zip(value["results"], again["results"], strict=True):
+        for first, second in zip(one["classes"], other["classes"], strict=True):
+            assert first["score"] == second["score"]
+            if first["mask"] is not None:
+                pair = Path(first["mask"]), Path(second["mask"])
+                assert pair[0].read_bytes() == pair[1].read_bytes()
 
 
 @pytest.mark.parametrize(("options", "line"), [

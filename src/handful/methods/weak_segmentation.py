@@ -35,7 +35,7 @@ from handful.similarity import cosine
 MAP, VECTOR, PIXELS = "map", "vector", "pixels"
 """What is kept of a picture: the last map, its embedding, and itself, small."""
 
-SIDE = 384
+SIDE = 160
 """Long side of the picture that GrabCut sees, in pixels, at most."""
 
 ROUNDS = 5

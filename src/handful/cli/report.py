@@ -12,6 +12,7 @@ from cyclopts.validators import Number
 
 from handful import methods
 from handful.cli.common import Device, Json, emit
+from handful.cli.report_segmentation import segmentation
 from handful.data.omniglot import OmniglotSet, read_omniglot
 from handful.data.sampling import sample_within_alphabet
 from handful.errors import InputError
@@ -23,6 +24,7 @@ from handful.provenance import describe_device, provenance
 from handful.report.omniglot import COLOURS, draw_training, draw_trial, draw_ways
 
 report = App(name="report", help="Draw the figures of a protocol.")
+report.command(segmentation)
 
 _WAYS = 20
 

@@ -9,8 +9,9 @@ from typing import Literal
 
 from handful.data import coco20i, msrc, pascal5i, voc
 from handful.data.fss1000 import read_fss1000
-from handful.data.hold_outs import hold_out
+from handful.data.hold_outs import A_CLASSES, VALIDATION
 from handful.data.segmentation_folder import read_folder
+from handful.data.segmentation_join import join
 from handful.data.segmentation_set import SegmentationSet
 from handful.errors import InputError
 
@@ -158,15 +159,15 @@ def _folder(request: Request) -> _Read:
 
 
 def _validation(request: Request) -> _Read:
-    """Read VOC and MSRC together, without the photos that either hold-out tests."""
+    """Read VOC and MSRC together, without the photos of which either hold-out tests some."""
     if request.fold is not None:
         raise InputError("the validation classes have no folds; give --classes")
     first, second = (request.root / folder for folder in VALIDATION_FOLDERS)
     lists = request.split or [p.stem for p in sorted(first.glob("ImageSets/Segmentation/*.txt"))]
-    photos = msrc.read_msrc(second, every=True)
-    kept = photos.only([label for label in photos.labels if label not in msrc.LEFT_OUT])
-    found = hold_out("A", voc.read_voc(first, lists), photos, msrc.fold_classes(kept, 1))
-    return found.photos, None, found.validation_classes
+    photos = msrc.read_msrc(second)
+    kept = photos.without(msrc.fold_classes(photos, 1))
+    whole = join([voc.read_voc(first, lists).without(A_CLASSES), kept], [{}, msrc.TWINS])
+    return whole, None, VALIDATION
 
 
 def _one_split(request: Request, default: str) -> str:

@@ -155,6 +155,13 @@ class Run:
         ]
         return self._segment(features[query], shots, self._size(query))
 
+    @torch.no_grad()
+    def state(self, column: int, photos: Sequence[int]) -> Any:
+        """Return what the method makes of a class by its examples, all of them together."""
+        features = self.features(photos)
+        masks = [self._support_mask(photo, column) for photo in photos]
+        return self.method.condition([features[photo] for photo in photos], masks)
+
     def _segment(
         self,
         query: Features,

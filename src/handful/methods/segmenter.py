@@ -83,6 +83,26 @@ class SegmentationMethod(Protocol):
         ...
 
 
+@runtime_checkable
+class Attentive(SegmentationMethod, Protocol):
+    """A method that says where it looks."""
+
+    def attention(self, query: Features, states: Sequence[Any]) -> Tensor:
+        """Return where a query is like each class, (classes, h, w), not negative."""
+        ...
+
+
+@runtime_checkable
+class Energetic(SegmentationMethod, Protocol):
+    """A method that reads its masks from similarities, and shows them."""
+
+    def energy(
+        self, query: Features, state: Any
+    ) -> Mapping[str, Mapping[int, NDArray[np.float32]]]:
+        """Return of each kind of similarity, stride -> the mean map (h, w) of one class."""
+        ...
+
+
 def at_size(masks: Tensor, size: tuple[int, int]) -> Tensor:
     """Resize soft masks (classes, h, w) to `size` = (height, width), bilinearly.
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from handful.errors import InputError
 from handful.methods.dense_features import encode_maps, presence_of
+from handful.methods.mshnet.blocks import Kind
 from handful.methods.mshnet.inference import fused
 from handful.methods.mshnet.network import MSHNet
 from handful.methods.mshnet.support import SupportState
@@ -92,3 +95,20 @@ class MSHNetSegmentation:
         maps = {name: value[None].to(device) for name, value in query.items()}
         masks = self.model(maps, [state.to(device) for state in states]).masks.float().cpu()
         return Answer(masks, presence_of(masks))
+
+    @torch.inference_mode()
+    def energy(
+        self, query: Features, state: SupportState
+    ) -> dict[Kind, dict[int, NDArray[np.float32]]]:
+        """Return the mean similarity of each block, see `MSHNet.energy`.
+
+        Parameters
+        ----------
+        query : mapping
+            What `encode` gave.
+        state : SupportState
+            What `condition` gave.
+        """
+        device = next(self.model.head.parameters()).device
+        maps = {name: value[None].to(device) for name, value in query.items()}
+        return self.model.energy(maps, state.to(device))

@@ -228,8 +228,12 @@ def build(recipe: Recipe, loop: LoopConfig, root: Path) -> tuple[OSLSMTask, Fini
         loop.seed,
     )
     model.load_backbone(o.weights)
+    begun = dict(model.backbone.network.state_dict())
     if o.weights is not None:
-        model.start_from_classifier(zoo.load_weights(o.weights))
+        begun |= zoo.load_weights(
+            o.weights
+        )  # the backbone has no use for a classifier's last layer
+    model.start_from_classifier(begun)
     task = OSLSMTask(model, dataset, classes, held, o, loop.steps, loop.seed)
 
     def finish() -> Trained:

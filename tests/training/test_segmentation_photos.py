@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from handful.backbones import build
+from handful.data.segmentation_folder import read_folder
+from handful.errors import InputError
+from handful.training.recipe import options, read_recipe
+from handful.training.segmentation_photos import (
+    Drawn,
+    Draws,
+    Kept,
+    Photos,
+    SegmentationOptions,
+    Validation,
+    segmentation_data,
+)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six photos: a, a, a, b, b, and one of a and b."""
+    root = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(0)
+    for folder in ("images", "masks"):
+        (root / folder).mkdir()
+    for number, shown in enumerate([(1,), (1,), (1,), (2,), (2,), (1, 2)]):
+        mask = np.zeros((80, 100), np.uint8)
+        for label in shown:
+            y, x = rng.integers(0, 30, 2)
+            mask[y : y + 40, x : x + 50] = label
+        mask[-3:] = 255
+        pixels = rng.integers(0, 256, (80, 100, 3)).astype(np.uint8)
+        Image.fromarray(pixels).save(root / "images" / f"{number}.png")
+        Image.fromarray(mask).save(root / "masks" / f"{number}.png")
+    (root / "classes.txt").write_text("1 a\n2 b\n")
+    return root
+
+
+def photos(root: Path, memory: float = 1.0) -> Photos:
+    network = build("random:handful-base")
+    return Photos(read_folder(root), network, lambda x: {"m": network(x)["stride32"]}, 64, memory)
+
+
+def test_maps_beyond_the_memory_are_made_again() -> None:
+    made = []
+
+    def make(key: str) -> dict[str, torch.Tensor]:
+        made.append(key)
+        return {"m": torch.full((2**19,), float(len(made)))}  # a megabyte in half precision
+
+    kept = Kept(2.5 / 1024)
+    for _ in range(2):
+        for key in "abc":
+            kept.get(key, lambda key=key: make(key))  # type: ignore[misc]
+    assert made == ["a", "b", "c", "c"]
+    assert len(kept) == 2
+    assert "c" not in kept
+    assert kept.get("b", dict)["m"][0] == 2
+
+
+def test_photos_with_a_validation_class_are_not_trained_on(root: Path) -> None:
+    known = SegmentationOptions(data="folder")
+    drawn = Draws(read_folder(root), ("a",), ("b",), known, 0)
+    assert drawn.files == ["images/0.png", "images/1.png", "images/2.png"]
+    for task in drawn.draw(50, torch.Generator().manual_seed(0)):
+        assert task.support[0] in {0, 1, 2} - {task.query}
+    with pytest.raises(InputError, match="too few photos show 'b'"):
+        Draws(read_folder(root), ("b",), ("a",), SegmentationOptions(shots=2), 0)
+
+
+def test_miou_is_that_of_counted_pixels(root: Path) -> None:
+    given = photos(root)
+    validation = Validation(given, ("a", "b"), SegmentationOptions(validation_episodes=12))
+    asked: list[Drawn] = []
+    answer = np.tile(np.arange(64) < 20, (64, 1))
+
+    def left(task: Drawn) -> NDArray[np.bool_]:
+        asked.append(task)
+        return answer
+
+    found = validation.miou(left)
+    counts: dict[int, list[int]] = {}
+    for task in asked:
+        whole = np.asarray(Image.open(root / "masks" / f"{task.query}.png"))
+        rows, columns = ((np.arange(64) + 0.5) * n / 64 for n in whole.shape)
+        mask = whole[np.ix_(rows.astype(int), columns.astype(int))]
+        truth, told = mask == task.label + 1, answer & (mask != 255)
+        total = counts.setdefault(task.label, [0, 0])
+        total[0] += int((truth & told).sum())
+        total[1] += int((truth | told).sum())
+    assert len(counts) == 2
+    assert found == pytest.approx(np.mean([both / either for both, either in counts.values()]))
+
+
+def test_frozen_maps_do_not_depend_on_mixed_precision(root: Path) -> None:
+    plain = photos(root).features([0, 3])["m"]
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = photos(root).features([0, 3])["m"]
+    assert torch.equal(plain, mixed)
+
+
+@pytest.mark.data("VOCdevkit")
+@pytest.mark.data("msrc21")
+@pytest.mark.parametrize("name", ["A", "B"])
+def test_a_hold_out_leaves_every_class_photos_to_draw(
+    data_root: Callable[[str], Path], name: str
+) -> None:
+    recipe = read_recipe("mshnet", [f"options.data={name}"])
+    known = SegmentationOptions.model_validate(
+        {key: recipe["options"][key] for key in ("data", "never")}
+    )
+    root = data_root("VOCdevkit").parent
+    assert data_root("msrc21").parent == root
+    dataset, classes, held = segmentation_data(recipe, known, root, 0)
+    drawn = Draws(dataset, classes, held, known, 0)
+    assert len(drawn.pools) == len(classes) >= 8
+    assert not dataset.present[np.unique(drawn.table[:, 0])][:, dataset.find(held)].any()
+    assert set(held) == set(recipe["validation"])
+
+
+def test_every_recipe_has_known_options() -> None:
+    from handful.training.tasks.oslsm import OSLSMOptions
+
+    published = options(OSLSMOptions, read_recipe("oslsm-paper"))
+    assert (published.train, published.rate, published.momentum) == ("all", 1e-10, 0.99)
+    assert options(OSLSMOptions, read_recipe("oslsm")).train == "heads"

@@ -111,9 +111,9 @@ def test_several_models_answer_as_a_list_with_paired_differences(
 def test_all_is_every_method_that_can_be_built(
     voc_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    network = HandfulBase().network
     weights = tmp_path / "w.safetensors"
-    save_file(network.state_dict(), weights)
+    state = HandfulBase().network.state_dict()
+    save_file({name: value.contiguous() for name, value in state.items()}, weights)
     argv = ["--dataset", "voc", "--root", str(voc_root), "--split", "animals", "--size", "64"]
     argv += ["--episodes", "2", "--model", "all", "--backbone-weights", str(weights), "--json"]
     assert main(["evaluate", "segmentation", *argv]) == 0

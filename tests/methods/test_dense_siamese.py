@@ -10,7 +10,7 @@ from torch.nn.functional import logsigmoid
 
 from handful.backbones import FeatureMaps
 from handful.errors import InputError
-from handful.methods.dense_pixels import cells
+from handful.methods.dense_pixels import cells, joined
 from handful.methods.dense_siamese import (
     FEATURES,
     DenseSiamese,
@@ -113,6 +113,15 @@ def test_states_survive_a_file(method: DenseSiameseSegmentation) -> None:
     states = [method.condition([support], [mask]), method.condition([support], [1 - mask])]
     again = unpack_states(*pack_states(states), 2)
     assert torch.equal(method.answer(query, states).masks, method.answer(query, again).masks)
+
+
+def test_features_are_one_convolution_over_the_joined_maps(
+    method: DenseSiameseSegmentation,
+) -> None:
+    model = method.model
+    maps = model.maps(torch.randn(2, 3, 8, 8))
+    whole = model.similarity.project(joined([maps["one"], maps["two"]]))
+    torch.testing.assert_close(model.features(maps), whole, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("balanced", [False, True])

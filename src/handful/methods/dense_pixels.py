@@ -121,17 +121,15 @@ def joined(maps: Sequence[Tensor]) -> Tensor:
     >>> joined([torch.ones(1, 4, 6, 6), torch.ones(1, 2, 3, 3)])[0, :, 0, 0]
     tensor([0.5000, 0.5000, 0.5000, 0.5000, 0.7071, 0.7071])
     """
-    size = maps[0].shape[2:]
     units = [normalize(found.float(), dim=1) for found in maps]
-    return torch.cat(
-        [
-            found
-            if found.shape[2:] == size
-            else interpolate(found, size, mode="bilinear", align_corners=False)
-            for found in units
-        ],
-        1,
-    )
+    return torch.cat([resized(found, units[0]) for found in units], 1)
+
+
+def resized(maps: Tensor, like: Tensor) -> Tensor:
+    """Bring maps (N, C, h, w) to the grid of others, bilinearly."""
+    if maps.shape[2:] == like.shape[2:]:
+        return maps
+    return interpolate(maps, like.shape[2:], mode="bilinear", align_corners=False)
 
 
 def cells(mask: Mask, size: tuple[int, int]) -> tuple[Tensor, Tensor]:

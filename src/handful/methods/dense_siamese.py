@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import binary_cross_entropy_with_logits, conv2d, normalize
 
 from handful.backbones import FeatureMaps
 from handful.errors import InputError
@@ -21,7 +21,7 @@ from handful.methods.dense_pixels import (
     SupportPixels,
     check_support,
     chosen_layers,
-    joined,
+    resized,
     support_pixels,
 )
 from handful.methods.segmenter import CUT, Answer, Features, Image, Mask
@@ -132,9 +132,14 @@ class DenseSiamese(nn.Module):
 
     def features(self, maps: Mapping[str, Tensor]) -> Tensor:
         """Map frozen maps (N, C, h, w) to the features that are compared, (N, width, h, w)."""
-        whole = joined([maps[layer] for layer in self.layers])
-        features: Tensor = self.similarity.project(whole)
-        return features
+        found = [maps[layer] for layer in self.layers]
+        # what follows is linear: resized after it, a coarse map costs a fraction
+        weights = torch.split(self.similarity.project.weight, [x.shape[1] for x in found], 1)
+        parts = [
+            conv2d(normalize(x.float(), dim=1), weight)
+            for x, weight in zip(found, weights, strict=True)
+        ]
+        return torch.stack([resized(part, parts[0]) for part in parts]).sum(0)
 
 
 def pair_loss(logits: Tensor, query: Tensor, support: Tensor, balanced: bool = False) -> Tensor:

@@ -20,8 +20,12 @@ from handful.methods.dense_features import presence_of
 from handful.methods.dense_pixels import DensePixels, check_support, joined, support_pixels
 from handful.methods.segmenter import Answer, Features, Mask
 
-C = 1.0
-"""How much the pixels count against the penalty."""
+C = 0.1
+"""How much the pixels count against the penalty.
+
+On 60 episodes of the validation classes (bottle, motorbike, sign, flower; resnet50, 241 pixels) the
+mIoU is .318 at .1, .309 at 1 and .300 at 10; .244 at 1 where object and ground are not balanced.
+"""
 
 _STEPS, _TOLERANCE = 50, 1e-8
 

@@ -91,5 +91,5 @@ def _nearest(pixels: Tensor, examples: Tensor) -> Tensor:
     if not len(examples):
         return pixels.new_zeros(len(pixels))
     # Q x S at once would be large for many shots
-    parts = [(rows @ examples.float().mT).amax(1) for rows in pixels.split(1024)]
+    parts = [(rows @ examples.float().mT).amax(1) for rows in torch.split(pixels, 1024)]
     return torch.cat(parts)

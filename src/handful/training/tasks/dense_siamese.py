@@ -128,7 +128,6 @@ class DenseSiameseTask:
         self, photos: list[list[int]], drawn: list[Drawn], generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
         """Return a random share of the pixels (N, n, D) of each task's photos, and their labels."""
-        count = len(photos[0])
         maps = self.net.features(self.photos.features([x for row in photos for x in row]))
         size = (maps.shape[2], maps.shape[3])
         labels = torch.stack(
@@ -138,8 +137,10 @@ class DenseSiameseTask:
                 for photo in row
             ]
         )
-        pixels = maps.flatten(2).mT.unflatten(0, (-1, count)).flatten(1, 2)
-        flat = labels.flatten(1).unflatten(0, (-1, count)).flatten(1, 2).to(pixels.device)
+        # the pixels of all shots of a task, one after the other
+        tasks = len(photos)
+        pixels = maps.flatten(2).mT.reshape(tasks, -1, maps.shape[1])
+        flat = labels.reshape(tasks, -1).to(pixels.device)
         wanted = max(1, round(self.options.share * flat.shape[1]))
         chance = torch.rand(flat.shape, generator=generator).to(pixels.device)
         chosen = chance.topk(wanted, 1).indices

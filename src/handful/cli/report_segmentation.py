@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from cyclopts import Parameter
 from cyclopts.validators import Number
-from numpy.typing import NDArray
 
 from handful.cli.common import Json, emit
+from handful.cli.drawn_episodes import Drawing
 from handful.cli.measuring import Count
 from handful.cli.segmentation_options import DataOptions, ModelOptions, as_words, given, written
-from handful.data.segmentation_episodes import SegmentationEpisodes, sample_episodes
+from handful.data.segmentation_episodes import SegmentationEpisodes
 from handful.errors import InputError
-from handful.evaluation.segmentation_data import Task
 from handful.evaluation.segmenting import SIZE, Run, View
-from handful.evaluation.two_objects import Case, Kind, draw_cases, photos_of_pairs
+from handful.evaluation.two_objects import Kind
 from handful.files import write_json
 from handful.methods.segmenter import Attentive, Energetic, decide
 from handful.provenance import describe_device, provenance
 from handful.report import segmentation_figures as figures
 from handful.report.segmentation import write_picture
-from handful.report.segmentation_figures import Episode, Example, Picture
+from handful.report.segmentation_panels import Episode, Picture, heated
 
 Figure = Literal["tiles", "conditioning", "mask-swap", "shots", "sides", "energy", "attention"]
 
@@ -77,7 +74,7 @@ def segmentation(
     _check(figure, method, many, ways)
     task = data.task(many + 1)
     run = Run(method, task.photos, View(None, seen), "method")
-    drawing = _Drawing(run, task, episodes, skip, many, seed)
+    drawing = Drawing(run, task, episodes, skip, many, seed)
     foot = [
         f"Data set: {data.dataset} ({', '.join(task.classes)}). Model: {method.name}, photos at"
         f" {seen} pixels. Episodes (#) as drawn from seed {seed}."
@@ -98,99 +95,23 @@ def segmentation(
     emit(answer, json, str(path))
 
 
-@dataclass(frozen=True)
-class _Drawing:
-    """What every figure is made from."""
-
-    run: Run
-    task: Task
-    count: int
-    skip: int
-    shots: int
-    seed: int
-
-    def drawn(self, shots: int) -> SegmentationEpisodes:
-        """Return the first episodes, with those that are passed over."""
-        total = self.skip + self.count
-        return sample_episodes(self.task.photos, self.task.classes, total, 1, shots, self.seed)
-
-    def numbers(self) -> range:
-        """Return the episodes to show."""
-        return range(self.skip, self.skip + self.count)
-
-    def episode(
-        self, number: int, query: int, column: int, support: Sequence[int], label: str = ""
-    ) -> Episode:
-        """Answer one episode."""
-        found = decide(self.run.segment(query, [column], [support])[0])[0]
-        return self.shown(number, query, column, support, found)
-
-    def shown(
-        self,
-        number: int,
-        query: int,
-        column: int,
-        support: Sequence[int],
-        found: NDArray[np.bool_],
-    ) -> Episode:
-        """Return an answer with its photos and their names."""
-        photos = self.task.photos
-        examples = [Example(photos.image(p), photos.mask(p, column)) for p in support]
-        paths = {
-            "query": photos.paths[query],
-            "support": [photos.paths[photo] for photo in support],
-        }
-        return Episode(
-            number,
-            photos.labels[column],
-            tuple(examples),
-            photos.image(query),
-            found,
-            photos.mask(query, column),
-            paths,
-        )
-
-    def cases(self, swap: Kind) -> list[tuple[int, Case]]:
-        """Return photos of two of the classes to show, as numbered among all."""
-        photos, columns = self.task.photos, self.task.photos.find(self.task.classes)
-        drawn, _ = draw_cases(
-            photos, photos_of_pairs(photos, columns), swap, self.shots, seed=self.seed
-        )
-        # pairs take turns: a figure of one pair alone shows little
-        by_pair: dict[tuple[int, int], list[tuple[int, Case]]] = {}
-        for number, case in enumerate(drawn):
-            by_pair.setdefault(case.pair, []).append((number, case))
-        turns = sorted(
-            (turn, place, numbered)
-            for place, cases in enumerate(by_pair.values())
-            for turn, numbered in enumerate(cases)
-        )
-        chosen = [numbered for _, _, numbered in turns][self.skip : self.skip + self.count]
-        if not chosen:
-            raise InputError(
-                f"{photos.root}: no photo of two of {', '.join(self.task.classes)} with examples"
-                " to teach either; name more --classes"
-            )
-        return chosen
-
-
 Drawn = tuple[Picture, list[dict[str, Any]]]
 
 
-def _tiles(drawing: _Drawing, foot: list[str], ways: int) -> Drawn:
+def _tiles(drawing: Drawing, foot: list[str], ways: int) -> Drawn:
     shown = _episodes(drawing, drawing.shots)
     return figures.tiles(shown, foot), [episode.to_dict() for episode in shown]
 
 
-def _conditioning(drawing: _Drawing, foot: list[str], ways: int) -> Drawn:
+def _conditioning(drawing: Drawing, foot: list[str], ways: int) -> Drawn:
     return _swapped(drawing, foot, "photo")
 
 
-def _mask_swap(drawing: _Drawing, foot: list[str], ways: int) -> Drawn:
+def _mask_swap(drawing: Drawing, foot: list[str], ways: int) -> Drawn:
     return _swapped(drawing, foot, "mask")
 
 
-def _swapped(drawing: _Drawing, foot: list[str], swap: Kind) -> Drawn:
+def _swapped(drawing: Drawing, foot: list[str], swap: Kind) -> Drawn:
     pairs = [
         (
             drawing.episode(number, case.query, case.pair[0], case.support[0]),
@@ -201,7 +122,7 @@ def _swapped(drawing: _Drawing, foot: list[str], swap: Kind) -> Drawn:
     return figures.conditioning(pairs, foot), _both(pairs)
 
 
-def _shots(drawing: _Drawing, foot: list[str], ways: int) -> Drawn:
+def _shots(drawing: Drawing, foot: list[str], ways: int) -> Drawn:
     drawn = drawing.drawn(drawing.shots)
     pairs = []
     for t in drawing.numbers():
@@ -211,12 +132,12 @@ def _shots(drawing: _Drawing, foot: list[str], ways: int) -> Drawn:
     return figures.shots(pairs, foot), _both(pairs)
 
 
-def _sides(drawing: _Drawing, foot: list[str], ways: int) -> Drawn:
+def _sides(drawing: Drawing, foot: list[str], ways: int) -> Drawn:
     pairs = list(zip(_episodes(drawing, drawing.shots), _episodes(drawing, 1), strict=True))
     return figures.sides(pairs, foot), _both(pairs)
 
 
-def _energy(drawing: _Drawing, foot: list[str], ways: int) -> Drawn:
+def _energy(drawing: Drawing, foot: list[str], ways: int) -> Drawn:
     run, drawn = drawing.run, drawing.drawn(drawing.shots)
     method = run.method
     assert isinstance(method, Energetic)
@@ -229,7 +150,7 @@ def _energy(drawing: _Drawing, foot: list[str], ways: int) -> Drawn:
     return figures.energy(rows, foot), [episode.to_dict() for episode, _ in rows]
 
 
-def _attention(drawing: _Drawing, foot: list[str], ways: int) -> Drawn:
+def _attention(drawing: Drawing, foot: list[str], ways: int) -> Drawn:
     asked: list[tuple[int, int, list[int], list[list[int]]]] = []
     if ways == 2:
         for number, case in drawing.cases("photo"):
@@ -273,14 +194,14 @@ def _looks(
         back = method.attention(features[supports[place][0]], [asking, *others])[0].numpy()
         looks.append(
             (
-                figures.heated(episode.image, heat[place]),
-                figures.heated(episode.support[0].image, back),
+                heated(episode.image, heat[place]),
+                heated(episode.support[0].image, back),
             )
         )
     return looks
 
 
-def _episodes(drawing: _Drawing, shots: int) -> list[Episode]:
+def _episodes(drawing: Drawing, shots: int) -> list[Episode]:
     drawn = drawing.drawn(shots)
     return [drawing.episode(t, *_parts(drawn, t)) for t in drawing.numbers()]
 
@@ -307,7 +228,7 @@ def _check(figure: Figure, method: object, shots: int, ways: int) -> None:
         raise InputError("two ways are drawn by --figure attention alone")
 
 
-_FIGURES: dict[Figure, Callable[[_Drawing, list[str], int], Drawn]] = {
+_FIGURES: dict[Figure, Callable[[Drawing, list[str], int], Drawn]] = {
     "tiles": _tiles,
     "conditioning": _conditioning,
     "mask-swap": _mask_swap,

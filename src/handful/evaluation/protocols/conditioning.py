@@ -159,13 +159,14 @@ def effect(dataset: SegmentationSet, cases: Sequence[Case], found: Overlaps) -> 
         how often either class's mask lay on its own object. Shares are None without a photo.
     """
     right = right_masks(found)
-    share, photos = _share(cases, right.all(1))
+    both: NDArray[np.bool_] = np.asarray(right.all(1))
+    share, photos = _share(cases, both)
     by_pair: dict[Pair, list[int]] = {}
     for number, case in enumerate(cases):
         by_pair.setdefault(case.pair, []).append(number)
     per_pair = {}
     for pair, numbers in by_pair.items():
-        own, count = _share([cases[n] for n in numbers], right[numbers].all(1))
+        own, count = _share([cases[n] for n in numbers], both[numbers])
         names = [dataset.labels[column] for column in pair]
         each = dict(zip(names, right[numbers].mean(0).tolist(), strict=True))
         per_pair[" + ".join(names)] = {"share": own, "photos": count, "right": each}

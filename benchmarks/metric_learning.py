@@ -1,4 +1,4 @@
-"""What similarity mining adds to metric learning: paired runs, with and without, over seeds.
+r"""What similarity mining adds to metric learning: paired runs, with and without, over seeds.
 
     python benchmarks/metric_learning.py caltech66 --root caltech66 --split caltech66-split.txt \
         --runs RUNS --out results
@@ -9,10 +9,10 @@
 Every run takes its options from the recipe of its loss; ``--set`` changes them for all. Runs are
 those of ``handful train`` with the same options, but for that every photo is decoded and sent
 through the frozen trunk once for all of them. What was validated best is measured on the test
-classes: every photo as a query among all others, as ``handful evaluate retrieval`` does. A run that
-ended is kept in RUNS and not repeated, one that was stopped goes on. The untouched network stands
-beside. ``lions`` trains on ``train`` and tests on ``val``; a quarter of the training lions, another
-for every seed, validates.
+classes: every photo as a query among all others, as ``handful evaluate retrieval`` does. The
+untouched network stands beside, and of every run also the weights half-way back to it. A run that
+ended is kept in RUNS and not repeated, one that was stopped goes on. ``lions`` trains on ``train``
+and tests on ``val``; a quarter of the training lions, another for every seed, validates.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from handful.backbones import build
 from handful.backbones.tail import Tail
@@ -35,18 +36,21 @@ from handful.data.class_folders import ClassFolders, classes_of_role, read_class
 from handful.data.progress import track
 from handful.files import write_json
 from handful.metrics.accuracy import mean_interval
-from handful.metrics.retrieval import Retrieval, retrieve
+from handful.metrics.retrieval import retrieve
 from handful.provenance import describe_device, provenance
 from handful.training.frozen_photos import FrozenPhotos, freeze
 from handful.training.loop import LoopConfig, train
 from handful.training.recipe import options as read_options
 from handful.training.recipe import read_recipe
-from handful.training.tasks.metric_learning import MetricLearner, MetricLearningOptions, make_task
+from handful.training.tasks.metric_learning import MetricLearningOptions, make_task
 from handful.training.tuning import tuning_classes
 
-PAIRED = ("contrastive", "triplet", "quadruplet")
+PAIRED = ("triplet", "quadruplet", "contrastive")
 RIVALS = ("lifted-structure", "n-pair", "proxy-nca", "multi-similarity")
 KS = (1, 2, 4, 8)
+SHARES = (1.0, 0.5)
+"""How far what is measured lies on the way from the untouched weights to the trained ones."""
+
 Found = dict[str, Any]
 
 
@@ -130,17 +134,17 @@ class Bench:
             value["best_step"] = ended.best_step
             value["options"] = options.model_dump(exclude={"weights", "split", "backbone"})
             value["loop"] = recipe["loop"]
-        assert isinstance(task.model, MetricLearner)
         value["validation"] = task.validate(task.model)
-        tested = self._retrieve(task.vectors(task.model, self.test).numpy())
+        value["shares"] = {
+            str(share): self._retrieve(
+                task.vectors(task.kept(task.model, share), self.test).numpy()
+            )
+            for share in (SHARES if run is not None else SHARES[:1])
+        }
         value |= {
-            "metrics": {f"recall@{k}": tested.recall_at(k) for k in KS}
-            | {"interval": list(tested.interval_at(1)), "map@r": tested.map_at_r},
-            "n": len(tested.query),
             "size": options.size,
             "backbone": options.backbone,
             "seconds": round(time.perf_counter() - start, 1),
-            "hits": "".join(str(int(hit)) for hit in tested.recall[:, 0]),
         }
         write_json(path, value)
         return value
@@ -149,27 +153,36 @@ class Bench:
         name = run.loss if run and run.loss in PAIRED else "triplet"
         return name, (run or Run("triplet", False, 0)).settings(self.given)
 
-    def _retrieve(self, vectors: np.ndarray[Any, Any]) -> Retrieval:
+    def _retrieve(self, features: Tensor) -> Found:
         assert self.test is not None
-        return retrieve(vectors @ vectors.T, self.test.index.numpy(), KS)
+        vectors = features.numpy()
+        found = retrieve(vectors @ vectors.T, self.test.index.numpy(), KS)
+        return {
+            **{f"recall@{k}": found.recall_at(k) for k in KS},
+            "interval": list(found.interval_at(1)),
+            "map@r": found.map_at_r,
+            "hits": "".join(str(int(hit)) for hit in found.recall[:, 0]),
+        }
 
 
-def summary(runs: Sequence[Found], loss: str) -> Found | None:
+def summary(runs: Sequence[Found], loss: str, share: str) -> Found | None:
     """Compare the runs of a loss with mining and without, seed by seed and query by query."""
     sides = [
-        {r["seed"]: r for r in runs if r["loss"] == loss and r["mining"] is on}
+        {r["seed"]: r["shares"][share] for r in runs if r["loss"] == loss and r["mining"] is on}
         for on in (False, True)
     ]
     seeds = sorted(set(sides[0]) & set(sides[1]))
     if not seeds:
         return None
-    plain, mined = ([side[seed]["metrics"]["recall@1"] for seed in seeds] for side in sides)
     hits = [np.mean([[*map(int, s[seed]["hits"])] for seed in seeds], axis=0) for s in sides]
+    plain, mined = ([side[seed]["recall@1"] for seed in seeds] for side in sides)
     gain = np.subtract(mined, plain)
     return {
+        "loss": loss,
+        "share": float(share),
         "seeds": seeds,
-        "without": {"recall@1": plain, "mean": float(np.mean(plain))},
-        "with": {"recall@1": mined, "mean": float(np.mean(mined))},
+        "without": _mean(sides[0], seeds),
+        "with": _mean(sides[1], seeds),
         "difference": {
             "each": gain.tolist(),
             "mean": float(gain.mean()),
@@ -179,12 +192,22 @@ def summary(runs: Sequence[Found], loss: str) -> Found | None:
     }
 
 
+def _mean(side: dict[int, Found], seeds: Sequence[int]) -> Found:
+    values = {key: [side[seed][key] for seed in seeds] for key in ("recall@1", "map@r")}
+    return {**values, "mean": {key: float(np.mean(each)) for key, each in values.items()}}
+
+
 def gather(bench: Bench, untouched: Found, runs: Sequence[Found]) -> Found:
     """Return the whole of it as one result."""
     asked = bench.asked
-    losses = {run["loss"]: None for run in runs}
-    paired = {loss: found for loss in losses if (found := summary(runs, loss)) is not None}
-    gains = [gain for found in paired.values() for gain in found["difference"]["each"]]
+    losses = list(dict.fromkeys(run["loss"] for run in runs))
+    each = [summary(runs, loss, str(share)) for share in SHARES for loss in losses]
+    paired = [found for found in each if found is not None]
+    gains = {
+        str(share): [g for p in paired if p["share"] == share for g in p["difference"]["each"]]
+        for share in SHARES
+    }
+    first = untouched["shares"][str(SHARES[0])]
     argv = [asked.kind, "--root", asked.root.name]
     argv += [] if asked.split is None else ["--split", asked.split.name]
     argv += [] if asked.weights is None else ["--weights", asked.weights.name]
@@ -197,12 +220,22 @@ def gather(bench: Bench, untouched: Found, runs: Sequence[Found]) -> Found:
         "model": "metric-learning",
         "backbone": untouched["backbone"],
         "size": untouched["size"],
-        "n": untouched["n"],
-        "metrics": {"difference": float(np.mean(gains)), "runs": len(gains)},
-        "untouched": untouched["metrics"] | {"validation": untouched["validation"]},
+        "n": len(first["hits"]),
+        "metrics": {
+            "difference": {share: float(np.mean(gain)) for share, gain in gains.items()},
+            "runs": len(gains[str(SHARES[0])]),
+        },
+        "untouched": _without_hits(first) | {"validation": untouched["validation"]},
         "paired": paired,
-        "runs": [{k: v for k, v in run.items() if k not in ("hits", "size", "n")} for run in runs],
+        "runs": [
+            run | {"shares": {s: _without_hits(found) for s, found in run["shares"].items()}}
+            for run in runs
+        ],
     } | origin
+
+
+def _without_hits(found: Found) -> Found:
+    return {key: value for key, value in found.items() if key != "hits"}
 
 
 def main() -> int:
@@ -222,9 +255,10 @@ def main() -> int:
     runs = []
     for run in track(names, "runs", len(names)):
         runs.append(bench.measure(run))
-        print(f"{run.name} {runs[-1]['metrics']['recall@1']:.4f}", file=sys.stderr)
+        recalls = [f"{found['recall@1']:.4f}" for found in runs[-1]["shares"].values()]
+        print(run.name, *recalls, file=sys.stderr, flush=True)
         result = asked.out / f"metric-learning-{asked.kind}.json"
-        if summary(runs, runs[0]["loss"]) is not None:
+        if summary(runs, runs[0]["loss"], str(SHARES[0])) is not None:
             write_json(result, gather(bench, untouched, runs))
     return 0
 

@@ -1,4 +1,4 @@
-"""Retrieval and re-identification metrics: seconds and peak memory, against the usual ways.
+r"""Retrieval and re-identification metrics: seconds and peak memory, against the usual ways.
 
 - ``retrieval``: recall at 1, 2, 4, 8 and mAP at R of unit vectors that all query all others,
   against pytorch-metric-learning's `AccuracyCalculator` (precision at 1 and mAP at R).

@@ -68,21 +68,22 @@ def test_mining_stands_beside_the_same_runs_without(
     tmp_path: Path, deviation: float | None, spread: str
 ) -> None:
     difference = {"mean": 0.01, "deviation": deviation, "interval": [0, 0.02]}
-    pair = {"seeds": [0, 1], "without": {"mean": 0.9}, "with": {"mean": 0.91}}
-    runs = [
-        {"loss": "triplet", "metrics": {"recall@1": 0.9}},
-        {"loss": "n-pair", "metrics": {"recall@1": 0.85}},
-    ]
+    sides = {"without": {"mean": {"recall@1": 0.9}}, "with": {"mean": {"recall@1": 0.91}}}
+    pair = {"loss": "triplet", "share": 1.0, "seeds": [0, 1], "difference": difference} | sides
+    shares = {"1.0": {"recall@1": 0.85}, "0.5": {"recall@1": 0.875}}
     value = {
         "protocol": "metric-learning",
         "dataset": "d",
         "backbone": "b",
         "untouched": {"recall@1": 0.89},
-        "paired": {"triplet": pair | {"difference": difference}},
-        "runs": runs,
+        "paired": [pair],
+        "runs": [{"loss": loss, "shares": shares} for loss in ("triplet", "n-pair")],
     }
     rows = cells("metric-learning", tmp_path, value)[1:]
+    same = ["d", "`b`"]
+    gain = f"+1.0{spread} (2)"
     assert rows == [
-        ["d", "`b`", "triplet", "89.0", "**90.0**", "**91.0**", f"+1.0{spread} (2)"],
-        ["d", "`b`", "n-pair", "89.0", "**85.0**", "", ""],
+        [*same, "triplet", "as trained", "89.0", "**90.0**", "**91.0**", gain],
+        [*same, "n-pair", "as trained", "89.0", "**85.0**", "", ""],
+        [*same, "n-pair", "half-way", "89.0", "**87.5**", "", ""],
     ]

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from handful.errors import InputError
 from handful.training.losses import LossName, contrastive, make_loss, quadruplet, triplet
 
 INDEX = torch.tensor([0, 0, 0, 1, 1, 2, 2, 3])
@@ -63,6 +64,16 @@ def test_quadruplet(features: Tensor) -> None:
     ]
     expected = positive_mean(triplets(d, 0.2)) + positive_mean(second)
     assert float(quadruplet(features, INDEX)) == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_margin_is_that_of_the_loss(features: Tensor) -> None:
+    own: tuple[LossName, ...] = ("contrastive", "triplet", "quadruplet")
+    for name, loss in zip(own, (contrastive, triplet, quadruplet), strict=True):
+        wide = make_loss(name, 5, 4, margin=1.3)[0]
+        assert float(wide(features, INDEX)) == float(loss(features, INDEX, 1.3))
+        assert float(wide(features, INDEX)) != float(loss(features, INDEX))
+    with pytest.raises(InputError, match="n-pair takes no margin"):
+        make_loss("n-pair", 5, 4, margin=1.3)
 
 
 @pytest.mark.parametrize("name", get_args(LossName))

@@ -19,6 +19,7 @@ _ERASED = {
 _SETS = {"cub": "CUB-200-2011", "cars": "Cars-196", "sop": "Online Products"}
 _PEOPLE = {"cuhk03": "CUHK03-NP", "duke": "DukeMTMC"}
 _OWN = "measured here"
+_KEPT = {1.0: "as trained", 0.5: "half-way"}
 
 
 def percent(share: float) -> str:
@@ -90,20 +91,22 @@ def reid(found: Iterable[Found]) -> Rows:
 
 def metric_learning(found: Iterable[Found]) -> Rows:
     """Recall@1 with and without similarity mining, the mean over the seeds."""
-    rows = [["photos", "backbone", "loss", "untouched", "trained", "with mining", "difference"]]
+    heads = ["photos", "backbone", "loss", "weights kept", "untouched", "trained", "with mining"]
+    rows = [[*heads, "difference"]]
     for result in (one for one in found if one.get("protocol") == "metric-learning"):
         about = [result["dataset"], f"`{result['backbone']}`"]
         before = percent(result["untouched"]["recall@1"])
-        for loss, pair in result["paired"].items():
+        for pair in result["paired"]:
             gain = pair["difference"]
             spread = f" ± {100 * gain['deviation']:.1f}" if gain["deviation"] is not None else ""
-            sides = [f"**{percent(pair[side]['mean'])}**" for side in ("without", "with")]
+            sides = [bold(pair[side]["mean"]["recall@1"]) for side in ("without", "with")]
             difference = f"{100 * gain['mean']:+.1f}{spread} ({len(pair['seeds'])})"
-            rows.append([*about, loss, before, *sides, difference])
-        for run in result["runs"]:
-            if run["loss"] not in result["paired"]:
-                share = f"**{percent(run['metrics']['recall@1'])}**"
-                rows.append([*about, run["loss"], before, share, "", ""])
+            rows.append([*about, pair["loss"], _KEPT[pair["share"]], before, *sides, difference])
+        twice = {pair["loss"] for pair in result["paired"]}
+        for run in (run for run in result["runs"] if run["loss"] not in twice):
+            for share, measured in run["shares"].items():
+                cells = [run["loss"], _KEPT[float(share)], before, bold(measured["recall@1"])]
+                rows.append([*about, *cells, "", ""])
     return rows
 
 

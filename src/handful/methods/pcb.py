@@ -143,7 +143,7 @@ class StripesHead:
         """Bring gradients (N, parts * C) back to the map: (N, C, H, W)."""
         rows = torch.eye(size[0], dtype=gradient.dtype, device=gradient.device)
         share = adaptive_avg_pool1d(rows, self.parts) / size[1]  # (H, parts)
-        by_row = share @ gradient.unflatten(1, (self.parts, -1))
+        by_row: Tensor = share @ gradient.reshape(len(gradient), self.parts, -1)
         return by_row.mT[..., None].expand(-1, -1, -1, size[1])
 
 

@@ -8,11 +8,14 @@ drown them late in training.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu
+
+from handful.errors import InputError
 
 LossName = Literal[
     "contrastive",
@@ -86,7 +89,9 @@ def quadruplet(features: Tensor, index: Tensor, margin: float = 0.2, second: flo
     return triplet(features, index, margin) + _violated(gaps[apart])
 
 
-def make_loss(name: LossName, features: int, classes: int) -> tuple[Loss, nn.Module | None]:
+def make_loss(
+    name: LossName, features: int, classes: int, margin: float | None = None
+) -> tuple[Loss, nn.Module | None]:
     """Return a loss by name, and what it learns itself, if anything.
 
     Parameters
@@ -97,6 +102,8 @@ def make_loss(name: LossName, features: int, classes: int) -> tuple[Loss, nn.Mod
         (Y. Movshovitz-Attias et al., 2017), ``multi-similarity`` (X. Wang et al., 2019).
     features, classes : int
         Dimensions, and training classes, for the proxies.
+    margin : float, optional
+        Of one of the three above; by default its own.
 
     Examples
     --------
@@ -110,7 +117,9 @@ def make_loss(name: LossName, features: int, classes: int) -> tuple[Loss, nn.Mod
         "quadruplet": quadruplet,
     }
     if name in own:
-        return own[name], None
+        return own[name] if margin is None else partial(own[name], margin=margin), None
+    if margin is not None:
+        raise InputError(f"the loss {name} takes no margin, only {', '.join(own)} do")
     if name not in get_args(LossName):
         raise ValueError(f"no loss {name!r}: there are {', '.join(get_args(LossName))}")
     from pytorch_metric_learning import losses

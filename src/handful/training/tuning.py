@@ -6,7 +6,9 @@ output. Only mining runs the whole network: on the softly erased photos of a few
 
 from __future__ import annotations
 
+import copy
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +49,9 @@ class TuningOptions(BaseModel):
         Classes of a batch, and photos of each.
     rate, decay : float
         Peak rate, which falls along a cosine, and weight decay of AdamW.
+    share : float
+        What is validated and kept lies so far on the way from the untouched weights to the trained
+        ones (M. Wortsman et al., "Robust fine-tuning of zero-shot models", 2022, equation 1).
     gamma : float
         Weight of similarity mining; 0: none.
     tuples : int
@@ -65,6 +70,7 @@ class TuningOptions(BaseModel):
     photos: int = Field(4, ge=2)
     rate: float = Field(1e-4, gt=0)
     decay: float = Field(1e-4, ge=0)
+    share: float = Field(1.0, gt=0, le=1)
     gamma: float = Field(0.2, ge=0)
     tuples: int = Field(3, ge=1)
     slope: float = Field(10.0, gt=0)
@@ -136,6 +142,7 @@ class TuningTask:
         self.training, self.validation = training, validation
         self.options, self.steps = options, steps
         self.batch_size = options.classes * options.photos
+        self._start = {name: value.clone() for name, value in model.tail.state_dict().items()}
         self.mining = SimilarityMining(options.slope, options.threshold)
 
     def optimizer(self) -> Optimizer:
@@ -176,10 +183,29 @@ class TuningTask:
             [normalize(model(part.to(device).float())[1].float(), dim=1).cpu() for part in parts]
         )
 
+    def kept(self, model: nn.Module, share: float | None = None) -> Learner:
+        """Return a copy of a trained model, moved back towards the untouched weights.
+
+        Parameters
+        ----------
+        model : Learner
+            The trained one.
+        share : float, optional
+            How far it stays from them, 0 to 1; by default the recipe's.
+        """
+        kept = copy.deepcopy(model)
+        assert isinstance(kept, Learner)
+        share = self.options.share if share is None else share
+        for name, value in kept.tail.state_dict().items():
+            if value.is_floating_point():
+                start = self._start[name].to(value.device)
+                value.copy_(torch.lerp(start, value, share))
+        return kept
+
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Return Recall@1 and mAP@R of the validation classes among themselves."""
         # in NumPy: mixed precision would round the scores, and tie them
-        found = self.vectors(model, self.validation).numpy()
+        found = self.vectors(self.kept(model), self.validation).numpy()
         measured = retrieve(found @ found.T, self.validation.index.numpy(), (1,))
         return {"recall@1": measured.recall_at(1), "map@r": measured.map_at_r}
 
@@ -203,7 +229,11 @@ def parted(photos: FrozenPhotos, held: set[str]) -> tuple[FrozenPhotos, FrozenPh
 
 
 def finisher(
-    task: TuningTask, backbone: FeatureMaps, network: nn.Module, known: dict[str, object], seed: int
+    task: TuningTask,
+    backbone: FeatureMaps,
+    part: Callable[[Tail], nn.Module],
+    known: dict[str, object],
+    seed: int,
 ) -> Finish:
     """Return what turns a trained task into an entry of the zoo.
 
@@ -213,8 +243,8 @@ def finisher(
         After its training.
     backbone : FeatureMaps
         What it stands on.
-    network : nn.Module
-        What of it is kept.
+    part : callable
+        Returns what of the tail is kept.
     known : dict
         What preparing a photo and building the network again need to know.
     seed : int
@@ -222,7 +252,8 @@ def finisher(
     """
 
     def finish() -> Trained:
-        vectors = task.vectors(task.learner.cpu(), task.validation)
+        learner = task.kept(task.learner).cpu()
+        vectors = task.vectors(learner, task.validation)
         held = task.validation.ways
         ways = tuple(count for count in (3, 5, 10) if 2 * count <= held) or (2,)
         labels, supports = task.validation.source.labels, Supports(ways, (1, 3), 400)
@@ -231,7 +262,7 @@ def finisher(
             backbone=task.options.backbone,
             calibration=calibrate(cosine, vectors, labels, supports, seed),
             files=list(task.training.source.names),
-            network=network,
+            network=part(learner.tail),
             input={"kind": "photos", "backbone_sha256": backbone.digest} | known,
         )
 

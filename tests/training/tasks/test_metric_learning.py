@@ -66,6 +66,24 @@ def test_only_the_last_parts_learn(coats: Path, tmp_path: Path) -> None:
     assert moved == ["projection.weight"]
 
 
+def test_what_is_kept_lies_on_the_way(coats: Path, tmp_path: Path) -> None:
+    found = []
+    for share in (1, 0.25):
+        changes = ["loop.steps=1", "options.rate=0.02", f"options.share={share}"]
+        answer = run_recipe(
+            read_recipe("triplet", [*SMALL, *changes]), coats, tmp_path / str(share)
+        )
+        found.append(zoo.load_weights(answer["weights"]))
+    start = Tail(build("handful-base").load()).state_dict()
+    moved = 0.0
+    for name, value in start.items():
+        whole, part = (f[name].float() - value for f in found)
+        # kept in half precision
+        assert bool(((part - whole / 4).abs() < 2e-3 * (1 + value.abs())).all())
+        moved = max(moved, float(whole.abs().max()))
+    assert moved > 0.015
+
+
 def test_too_few_classes_are_one_line(coats: Path, tmp_path: Path) -> None:
     recipe = read_recipe("triplet", [*SMALL, "options.classes=9"])
     with pytest.raises(InputError, match="a batch of 9 classes: there are 6"):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from handful.backbones import build as build_backbone
@@ -15,7 +15,7 @@ from handful.backbones.tail import Tail
 from handful.methods.similarity_attention import Kind
 from handful.training.frozen_photos import FrozenPhotos, freeze
 from handful.training.loop import LoopConfig
-from handful.training.losses import LossName, make_loss
+from handful.training.losses import Loss, LossName, make_loss
 from handful.training.recipe import Finish, Recipe
 from handful.training.recipe import options as read_options
 from handful.training.tuning import (
@@ -42,11 +42,14 @@ class MetricLearningOptions(TuningOptions):
         Dimensions of the vector; None: the backbone's own.
     loss : str
         See :func:`handful.training.losses.make_loss`.
+    margin : float or None
+        Of the loss; None: its own.
     """
 
     size: int = Field(160, ge=32)
     features: int | None = Field(None, ge=1)
     loss: LossName = "triplet"
+    margin: float | None = Field(None, gt=0)
 
 
 class MetricLearner(Learner):
@@ -56,15 +59,17 @@ class MetricLearner(Learner):
     ----------
     tail : Tail
         With the backbone's weights loaded.
-    loss : str
-        See :func:`handful.training.losses.make_loss`.
-    classes : int
-        Training classes.
+    loss : callable
+        Of unit features and classes.
+    learned : nn.Module or None
+        What the loss learns itself.
+    kind : {"same", "triplet", "quadruplet"}
+        The tuples that are mined.
     """
 
-    def __init__(self, tail: Tail, loss: LossName, classes: int) -> None:
-        super().__init__(tail, KINDS.get(loss, "triplet"))
-        self._loss, self.learned = make_loss(loss, tail.features, classes)
+    def __init__(self, tail: Tail, loss: Loss, learned: nn.Module | None, kind: Kind) -> None:
+        super().__init__(tail, kind)
+        self._loss, self.learned = loss, learned
 
     def forward(self, frozen: Tensor) -> tuple[Tensor, Tensor]:
         """Map the trunk's output to the last map and the vectors (N, D)."""
@@ -99,7 +104,8 @@ def make_task(
     training, validation = parted(photos, held)
     if options.last is not None:
         tail.train_last(options.last)
-    learner = MetricLearner(tail, options.loss, training.ways)
+    loss = make_loss(options.loss, tail.features, training.ways, options.margin)
+    learner = MetricLearner(tail, *loss, KINDS.get(options.loss, "triplet"))
     return TuningTask(learner, training, validation, options, loop.steps)
 
 
@@ -113,4 +119,4 @@ def build(recipe: Recipe, loop: LoopConfig, root: Path) -> tuple[TuningTask, Fin
     photos = freeze(tail, backbone, folder, options.size)
     task = make_task(tail, photos, held, options, loop)
     known: dict[str, object] = {"size": options.size, "tail": tail.features}
-    return task, finisher(task, backbone, tail, known, loop.seed)
+    return task, finisher(task, backbone, lambda tail: tail, known, loop.seed)

@@ -109,4 +109,4 @@ def build(recipe: Recipe, loop: LoopConfig, root: Path) -> tuple[TuningTask, Fin
         "parts": options.parts,
         "fine": options.fine,
     }
-    return task, finisher(task, backbone, tail.layers, known, loop.seed)
+    return task, finisher(task, backbone, lambda tail: tail.layers, known, loop.seed)

@@ -94,20 +94,21 @@ class Bench:
     def __init__(self, asked: argparse.Namespace) -> None:
         self.asked = asked
         recipe = read_recipe("oslsm")
-        self.options = OSLSMOptions(
-            backbone=asked.backbone,
-            weights=asked.weights,
-            data="A",
-            never=recipe["options"]["never"],
-            layers=[asked.layer],
-            outputs=OUTPUTS,
-            width=WIDTH,
-            view="object",
-            per_class=asked.per_class,
-            validation_episodes=asked.episodes,
-            rate=asked.rate,
-            conditioning=1.0,
-        )
+        about = {
+            "backbone": asked.backbone,
+            "weights": asked.weights,
+            "data": "A",
+            "never": recipe["options"]["never"],
+            "layers": [asked.layer],
+            "outputs": OUTPUTS,
+            "width": WIDTH,
+            "view": "object",
+            "per_class": asked.per_class,
+            "validation_episodes": asked.episodes,
+            "rate": asked.rate,
+            "conditioning": 1.0,
+        }
+        self.options = OSLSMOptions.model_validate(about)
         dataset, seen, self.unseen_classes = segmentation_data(recipe, self.options, asked.root, 0)
         self.net = OSLSM(asked.backbone, [asked.layer], OUTPUTS, WIDTH, view="object")
         self.net.load_backbone(asked.weights)
@@ -193,7 +194,7 @@ def summary(runs: list[dict[str, Any]], bench: Bench) -> dict[str, Any]:
         found[part] = {
             "miou": round(mean_iou(both, either, numbers), 4),
             "interval": [round(x, 4) for x in bootstrap_interval(both, either, numbers)],
-            "by_seed": [round(mean_iou(*run[part], classes), 4) for run in runs],
+            "by_seed": [round(mean_iou(run[part][0], run[part][1], classes), 4) for run in runs],
         }
     found["lost"] = round(found["seen"]["miou"] - found["unseen"]["miou"], 4)
     for moment in ("before", "after"):

@@ -16,7 +16,9 @@ def test_copies_are_the_columns_of_the_matrix() -> None:
     layer = WeightHashing(100, 410, 3)
     places, sources = np.nonzero(layer.dense_weight().numpy()[:, :5])
     found = copies(layer, 5)
-    assert [(c.place, c.source) for c in found] == list(zip(places, sources, strict=True))
+    assert [(c.place, c.source) for c in found] == list(
+        zip(places.tolist(), sources.tolist(), strict=True)
+    )
     assert [c.sign for c in found] == layer.dense_weight().numpy()[places, sources].tolist()
 
 

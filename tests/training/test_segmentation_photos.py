@@ -67,18 +67,22 @@ def test_maps_beyond_the_memory_are_made_again() -> None:
 
 
 def test_photos_with_a_validation_class_are_not_trained_on(root: Path) -> None:
-    known = SegmentationOptions(data="folder")
+    known = SegmentationOptions.model_validate({})
     drawn = Draws(read_folder(root), ("a",), ("b",), known, 0)
     assert drawn.files == ["images/0.png", "images/1.png", "images/2.png"]
     for task in drawn.draw(50, torch.Generator().manual_seed(0)):
         assert task.support[0] in {0, 1, 2} - {task.query}
     with pytest.raises(InputError, match="too few photos show 'b'"):
-        Draws(read_folder(root), ("b",), ("a",), SegmentationOptions(shots=2), 0)
+        Draws(
+            read_folder(root), ("b",), ("a",), SegmentationOptions.model_validate({"shots": 2}), 0
+        )
 
 
 def test_miou_is_that_of_counted_pixels(root: Path) -> None:
     given = photos(root)
-    validation = Validation(given, ("a", "b"), SegmentationOptions(validation_episodes=12))
+    validation = Validation(
+        given, ("a", "b"), SegmentationOptions.model_validate({"validation_episodes": 12})
+    )
     asked: list[Drawn] = []
     answer = np.tile(np.arange(64) < 20, (64, 1))
 

@@ -46,9 +46,9 @@ def test_logits_are_those_of_the_naive_form() -> None:
         # the segmentation branch: all maps on the finest grid, joined, one convolution
         maps = net.backbone(query)
         fine, coarse = maps["stride8"], maps["stride16"]
-        first = net.dense.first
-        x = conv2d(fine, first["stride8"].weight, first["stride8"].bias, padding=1)
-        low = conv2d(coarse, first["stride16"].weight, padding=1)
+        first = net.dense.first.state_dict()
+        x = conv2d(fine, first["stride8.weight"], first["stride8.bias"], padding=1)
+        low = conv2d(coarse, first["stride16.weight"], padding=1)
         x = (x + interpolate(low, fine.shape[2:], mode="bilinear")).relu()
         x = conv2d(x, net.dense.second.weight, net.dense.second.bias).relu()[0]
         scores = torch.zeros(x.shape[1:], dtype=torch.float64)

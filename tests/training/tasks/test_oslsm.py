@@ -162,8 +162,8 @@ def test_validation_leaves_the_model_in_place(squares: Path) -> None:
     trained = task(squares)
     mine = trained.net.dense
     other = OSLSM("random:handful-base", trained.net.layers, 16, 32, view="object").learner()
-    torch.nn.init.constant_(other["conditioning"].classify.weight, 0.0)
-    torch.nn.init.constant_(other["conditioning"].classify.bias, 0.0)
+    for parameter in other["conditioning"].parameters():
+        torch.nn.init.zeros_(parameter)
     # logits of 0 are above the cut: everything is answered, and the mIoU is the object's share
     share = trained.validate(other)["miou"]
     assert share == pytest.approx(40 * 40 / 96**2, abs=0.02)

@@ -186,9 +186,9 @@ class OSLSMTask:
             PixelClassifiers(weight, bias)
             for weight, bias in zip(found.weight.split(shots), found.bias.split(shots), strict=True)
         ]
-        return self.net(
-            self._maps([task.query for task in drawn]), states, (self.options.size,) * 2
-        )
+        size = (self.options.size, self.options.size)
+        logits: Tensor = self.net(self._maps([task.query for task in drawn]), states, size)
+        return logits
 
     def _maps(self, queries: list[int]) -> dict[str, Tensor]:
         if self.options.train == "all":

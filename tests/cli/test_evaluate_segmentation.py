@@ -140,6 +140,32 @@ def test_pascal5i_stands_beside_the_published_rows(
     assert "0 photos show 'pottedplant'" in capsys.readouterr().err
 
 
+def test_two_ways_without_masks_stand_beside_the_published_rows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    for folder in ("JPEGImages", "SegmentationClassAug", "ImageSets/Segmentation"):
+        (tmp_path / folder).mkdir(parents=True)
+    for i in range(15):
+        values = np.zeros((64, 64), np.uint8)
+        values[8:56, 8:56] = 16 + i % 5
+        pixels = rng.normal(120, 20, (64, 64, 3))
+        pixels[8:56, 8:56] += 60 * np.sin(np.arange(3) + i % 5)
+        Image.fromarray(values).save(tmp_path / f"SegmentationClassAug/{i}.png")
+        photo = pixels.clip(0, 255).astype(np.uint8)
+        Image.fromarray(photo).save(tmp_path / f"JPEGImages/{i}.jpg")
+    (tmp_path / "ImageSets/Segmentation/val.txt").write_text("".join(f"{i}\n" for i in range(15)))
+    argv = ["--dataset", "pascal5i", "--root", str(tmp_path), "--fold", "3", "--small-objects"]
+    argv += ["--size", "64", "--episodes", "5", "--ways", "2", "--model", "attention"]
+    found = run(capsys, *argv)
+    assert (found["ways"], found["n"], len(found["metrics"]["per_class"])) == (2, 5, 5)
+    assert 0 <= found["metrics"]["miou"] <= 1
+    rows = [(row["model"], row["ways"], row["miou"]) for row in found["published"]]
+    assert rows[0] == ("SAM", 2, 0.569)
+    assert main(["evaluate", "segmentation", *argv, "--shots", "5"]) == 2
+    assert "2 ways of 5 shots and a query need 11" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("argv", "says"),
     [

@@ -25,7 +25,7 @@ def test_it_is_opencvs_cut_of_the_same_hints() -> None:
     expected, sides = hints.copy(), (np.zeros((1, 65)), np.zeros((1, 65)))
     cv2.setRNGSeed(0)
     bgr = cv2.cvtColor(photo(), cv2.COLOR_RGB2BGR)
-    cv2.grabCut(bgr, expected, None, *sides, 5, cv2.GC_INIT_WITH_MASK)  # type: ignore[call-overload]
+    cv2.grabCut(bgr, expected, None, *sides, 5, cv2.GC_INIT_WITH_MASK)
     truth = (expected == cv2.GC_FGD) | (expected == cv2.GC_PR_FGD)
     before = hints.copy()
     found = grabcut(photo(), hints, 5)

@@ -130,7 +130,7 @@ def test_the_cut_is_opencvs_by_the_thresholds_of_the_method() -> None:
         sides = np.zeros((1, 65)), np.zeros((1, 65))
         cv2.setRNGSeed(0)
         bgr = np.ascontiguousarray(picture(3)[..., ::-1])
-        cv2.grabCut(bgr, hints, None, *sides, 5, cv2.GC_INIT_WITH_MASK)  # type: ignore[call-overload]
+        cv2.grabCut(bgr, hints, None, *sides, 5, cv2.GC_INIT_WITH_MASK)
         truth = np.isin(hints, (cv2.GC_FGD, cv2.GC_PR_FGD))
         assert ((mask.numpy() >= 0.5) == truth).mean() > 0.995
         assert 0 < truth.mean() < 1

@@ -169,18 +169,19 @@ class Run:
         shape: tuple[int, int],
     ) -> tuple[Tensor, NDArray[np.float64]]:
         together = self.shots_by == "method" or len(shots[0]) == 1
-        groups = shots if together else [[shot] for row in shots for shot in row]
-        states = [self.method.condition(*map(list, zip(*group, strict=True))) for group in groups]
-        answer = self.method.answer(query, states)
-        soft = at_size(answer.masks.float().cpu(), shape)
-        presence = answer.presence.double().cpu()
-        if not together:
-            soft = soft.reshape(len(shots), -1, *shape)
-            presence = presence.reshape(len(shots), -1)
-            if self.shots_by == "vote":
-                soft, presence = (soft >= CUT).float().mean(1), presence.mean(1)
-            else:
-                soft, presence = soft.amax(1), presence.amax(1)
+        turns = [shots] if together else [[[s] for s in turn] for turn in zip(*shots, strict=True)]
+        parts, sure = [], []
+        for groups in turns:
+            # a method may set classes against each other: shots of one class never meet here
+            states = [self.method.condition(*map(list, zip(*g, strict=True))) for g in groups]
+            answer = self.method.answer(query, states)
+            parts.append(at_size(answer.masks.float().cpu(), shape))
+            sure.append(answer.presence.double().cpu())
+        soft, presence = torch.stack(parts, 1), torch.stack(sure, 1)
+        if self.shots_by == "vote" and not together:
+            soft, presence = (soft >= CUT).float().mean(1), presence.mean(1)
+        else:
+            soft, presence = soft.amax(1), presence.amax(1)
         return soft, np.asarray(presence)
 
     def features(self, photos: Sequence[int]) -> dict[int, Features]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
 import numpy as np
 
 from handful.data.annotations import OBJECT
-from handful.data.pictures import Picture, box, is_one, name, title, whole
+from handful.data.pictures import Picture, box, is_one, many, name, title, whole
 from handful.data.segmentation_set import SegmentationSet
 from handful.data.support import Support
 from handful.errors import InputError
@@ -99,7 +99,7 @@ def gather(
     elif is_one(images):
         pictures, labels = (images,), None if labels is None else (labels,)
     else:
-        pictures = tuple(images)
+        pictures = tuple(many(images))
     boxes = [box(picture) for picture in pictures]
     photos = [whole(picture) for picture in pictures]
     if masks is not None:
@@ -109,7 +109,7 @@ def gather(
         return Examples(*gather_examples(photos, made, labels), "boxes")
     if labels is None:
         raise InputError("examples without masks: give a mask, a box or a label for each image")
-    return _labelled(photos, [str(label) for label in labels])
+    return _labelled(photos, [str(label) for label in cast("Iterable[object]", labels)])
 
 
 def _box_masks(pictures: Sequence[Picture]) -> Iterator[Mask]:

@@ -170,6 +170,32 @@ def test_shots_by_vote_and_by_or(
     assert answers.area.ravel() / sizes == pytest.approx([share / 6] * 4, abs=0.03)
 
 
+class AgainstOthers(ByColour):
+    """Note which classes come together."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.together: list[list[int]] = []
+
+    def answer(self, query: Features, states: Sequence[int]) -> Answer:
+        self.together.append(list(states))
+        return super().answer(query, states)
+
+
+@pytest.mark.parametrize("how", ["method", "vote", "or"])
+def test_shots_of_one_class_are_never_set_against_each_other(
+    photos: SegmentationSet, how: ShotsBy
+) -> None:
+    method = AgainstOthers()
+    episodes = sample_episodes(photos, CLASSES, 3, ways=2, shots=3)
+    answers = Run(method, photos, View(48, 48), how).answers(episodes, "test")
+    assert len(method.together) == 3 * (1 if how == "method" else 3)
+    assert all(len(set(states)) == len(states) == 2 for states in method.together)
+    # of shots that agree, all ways of joining them say the same
+    once = Run(ByColour(), photos, View(48, 48), "method").answers(episodes, "test")
+    assert np.array_equal(answers.intersection, once.intersection)
+
+
 def test_presence_gates_usual_episodes(photos: SegmentationSet) -> None:
     episodes = sample_episodes(photos, CLASSES, 30)
     method = ByColour()

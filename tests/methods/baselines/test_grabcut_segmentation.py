@@ -43,7 +43,7 @@ def test_the_centre_is_cut_as_by_a_persons_rectangle() -> None:
     found, sides = np.zeros((100, 100), np.uint8), (np.zeros((1, 65)), np.zeros((1, 65)))
     cv2.setRNGSeed(0)
     bgr = np.ascontiguousarray(photo[..., ::-1])
-    cv2.grabCut(bgr, found, box, *sides, 5, cv2.GC_INIT_WITH_RECT)  # type: ignore[call-overload]
+    cv2.grabCut(bgr, found, box, *sides, 5, cv2.GC_INIT_WITH_RECT)
     truth = np.isin(found, (cv2.GC_FGD, cv2.GC_PR_FGD))
     assert 0 < truth.mean() < SHARE**2
     assert (answer.masks[0].numpy() == truth).mean() > 0.99

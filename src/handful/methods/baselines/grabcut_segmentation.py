@@ -27,9 +27,9 @@ from handful.methods.weak_segmentation import (
     small_pixels,
 )
 
-SHARE = 0.85
-"""Sides of the rectangle in parts of the photo's: of .5, .7, .85 and .95 the best on photos of
-the validation classes (bottle, motorbike, sign, flower)."""
+SHARE = 0.95
+"""Sides of the rectangle in parts of the photo's: the best of .5, .7, .85 and .95 on 40 queries of
+the validation classes (bottle, motorbike, sign, flower), by IoU .13, .27, .29 and .34."""
 
 
 class CentreGrabCut:
@@ -62,9 +62,10 @@ class CentreGrabCut:
     def answer(self, query: Features, states: Sequence[None]) -> Answer:
         """Give every class the same cut, and be sure of it: presence is 1."""
         pixels = query[PIXELS].numpy()
-        hints = np.full(pixels.shape[:2], NOT, np.uint8)
-        top, left = (round(side * (1 - SHARE) / 2) for side in hints.shape)
-        hints[top : hints.shape[0] - top, left : hints.shape[1] - left] = LIKELY
+        height, width = pixels.shape[:2]
+        top, left = round(height * (1 - SHARE) / 2), round(width * (1 - SHARE) / 2)
+        hints = np.full((height, width), NOT, np.uint8)
+        hints[top : height - top, left : width - left] = LIKELY
         cut = torch.from_numpy(grabcut(pixels, hints, ROUNDS)).float()
         return Answer(cut.expand(len(states), -1, -1), torch.ones(len(states)))
 

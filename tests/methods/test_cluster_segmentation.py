@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import timm
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import save_file
 from torch.nn.functional import normalize
 
 from handful.backbones.handful_base import HandfulBase
@@ -11,7 +15,7 @@ from handful.errors import InputError
 from handful.methods.cluster_segmentation import (
     Clusters,
     ClusterSegmentation,
-    clouds,
+    load,
     spherical_means,
 )
 from handful.methods.segmenter import Features, SegmentationMethod
@@ -61,20 +65,59 @@ def test_an_object_of_two_parts_is_found_whole(method: ClusterSegmentation) -> N
     query, truth = photo(1)
     answer = method.answer(query, [state])
     assert np.array_equal(answer.masks[0].numpy() >= 0.5, truth == 1)
-    assert answer.presence[0] > 0.8
+    without = {layer: torch.randn(value.shape) for layer, value in query.items()}
+    without["stride16"][2] += 40
+    absent = method.answer(without, [state])
+    assert not (absent.masks >= 0.5).any()
+    assert answer.presence[0] > 0.6 > 0.2 > absent.presence[0]
 
 
 def test_what_every_picture_has_says_nothing(method: ClusterSegmentation) -> None:
-    found, mask = photo(2)
-    moved = {layer: value + 0 for layer, value in found.items()}
+    """With the whole mean taken away, a constant that is added to all cells changes nothing."""
+    centred = ClusterSegmentation(method.network, "clusters", method.layers, common=1.0)
+    (found, mask), (query, _) = photo(2), photo(3)
+    answers = []
+    for constant in (0.0, 30.0):
+        moved, asked = (
+            {layer: value + constant for layer, value in maps.items()} for maps in (found, query)
+        )
+        state = centred.condition([moved], [mask])
+        answers.append(centred.answer(asked, [state]))
+    assert torch.allclose(answers[0].masks, answers[1].masks, atol=1e-3)
+    assert answers[0].presence[0] == pytest.approx(answers[1].presence[0].item(), abs=1e-3)
+
+
+def test_margins_are_those_of_a_plain_reference(method: ClusterSegmentation) -> None:
+    """With one cell for every cluster: cosines, their maxima and the shared mean, in float64."""
+    found, _ = photo(6)
+    mask = np.zeros((12, 10), np.uint8)
+    mask[3, 4:6] = 1
+    ground = [(0, 0), (7, 7), (11, 2)]
+    mask[mask == 0] = 255
+    for place in ground:
+        mask[place] = 0
     state = method.condition([found], [mask])
-    shift = {layer: 7 * torch.ones_like(common) for layer, common in method.common.items()}
-    moved = {layer: value + shift[layer] for layer, value in found.items()}
-    other = ClusterSegmentation(method.network, "clusters", method.layers)
-    other.common = {layer: value + shift[layer] for layer, value in method.common.items()}
-    again = other.condition([moved], [mask])
-    assert torch.allclose(state.foreground, again.foreground, atol=1e-4)
-    assert torch.allclose(state.background, again.background, atol=1e-4)
+    query, _ = photo(7)
+    soft = method.answer(query, [state]).masks[0].double().numpy().ravel()
+
+    def wide(maps: Features) -> list[torch.Tensor]:
+        coarse = torch.nn.functional.interpolate(maps["stride32"][None], (12, 10), mode="bilinear")
+        return [maps["stride16"].double(), coarse[0].double()]
+
+    def cells(maps: Features) -> NDArray[np.float64]:
+        rows = [
+            (part - 0.5 * own[:, mask != 255].mean(1)[:, None, None]).flatten(1).T.numpy()
+            for part, own in zip(wide(maps), wide(found), strict=True)
+        ]
+        units = [row / np.linalg.norm(row, axis=1, keepdims=True) for row in rows]
+        return np.concatenate(units, 1) / 2**0.5
+
+    support, asked = cells(found), cells(query)
+    near = (asked @ support[[34, 35]].T).max(1)
+    far = (asked @ support[[y * 10 + x for y, x in ground]].T).max(1)
+    weights = np.exp(10 * asked @ asked.T)
+    margin = weights / weights.sum(1, keepdims=True) @ (near - far)
+    assert np.allclose(soft, 1 / (1 + np.exp(-10 * margin)), atol=1e-4)
 
 
 def test_void_is_not_counted_and_classes_do_not_mix(method: ClusterSegmentation) -> None:
@@ -118,10 +161,18 @@ def test_one_cell_or_no_surroundings_are_enough_and_no_object_is_refused(
         method.condition([found, found], [mask])
 
 
-def test_pictures_of_nothing_fall_off_as_photos_do() -> None:
-    noise = clouds(2, 64)
-    assert torch.equal(noise, clouds(2, 64))
-    power = torch.fft.fft2(noise.double()).abs().square().mean((0, 1))
-    # amplitude 1 / f^1.5: the power falls by 2^3 from one octave to the next
-    low, high = power[0, 4:8].mean(), power[0, 8:16].mean()
-    assert 3 < float(low / high) < 22
+def test_any_network_by_name(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = timm.create_model("vit_tiny_patch16_224")
+    save_file(network.state_dict(), tmp_path / "w.safetensors")
+    method = load("clusters:timm:vit_tiny_patch16_224", "cpu", tmp_path / "w.safetensors")
+    assert method.layers == ("stride16",)
+    picture = np.random.default_rng(0).integers(0, 256, (81, 67, 3)).astype(np.uint8)
+    mask = np.zeros((81, 67), np.uint8)
+    mask[:40] = 1
+    features = method.encode([picture])
+    answer = method.answer(features[0], [method.condition(features, [mask])])
+    assert answer.masks.shape == (1, 5, 4)
+    assert load("clusters", "cpu").layers == ("stride16", "stride32")
+    with pytest.raises(InputError, match="has no map"):
+        ClusterSegmentation(method.network, "clusters", ["stride32"])

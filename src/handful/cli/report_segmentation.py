@@ -77,7 +77,8 @@ def segmentation(
     drawing = Drawing(run, task, episodes, skip, many, seed)
     foot = [
         f"Data set: {data.dataset} ({', '.join(task.classes)}). Model: {method.name}, photos at"
-        f" {seen} pixels. Episodes (#) as drawn from seed {seed}."
+        f" {seen} pixels. Episodes (#) as drawn from seed {seed}. Pixels that nobody labelled count"
+        " in no IoU."
     ]
     picture, shown = _FIGURES[figure](drawing, foot, ways)
     path = out / f"{figure}.png"

@@ -170,16 +170,15 @@ def heated(image: Picture, heat: NDArray[np.floating[Any]]) -> Picture:
 
 
 def mosaic(pictures: Sequence[Picture]) -> Picture:
-    """Put several pictures into one square, in a grid of as many columns as rows."""
+    """Put several pictures into one, in a grid of as many columns as its root, or one more."""
     if len(pictures) == 1:
         return pictures[0]
     columns = int(np.ceil(np.sqrt(len(pictures))))
     side = 2 * CELL // columns
-    sheet = np.full((columns * side, columns * side, 3), 255, np.uint8)
     rows = -(-len(pictures) // columns)
-    start = (columns - rows) * side // 2
+    sheet = np.full((rows * side, columns * side, 3), 255, np.uint8)
     for place, picture in enumerate(pictures):
-        top, left = start + place // columns * side, place % columns * side
+        top, left = place // columns * side, place % columns * side
         sheet[top : top + side - 2, left : left + side - 2] = fit(picture, side - 2)
     return sheet
 

@@ -80,7 +80,7 @@ def test_who_looks_is_right_and_who_does_not_is_never(photos: SegmentationSet) -
     assert metrics["cases"] == 10 + 3 * 10  # three objects are three pairs
     assert metrics["with_seen"]["share"] is None
     for guess in ("whole", "centre"):
-        blind = measure(BlindSegmentation(guess), photos, CLASSES, view=View(64, 64))  # type: ignore[arg-type]
+        blind = measure(BlindSegmentation(guess), photos, CLASSES, view=View(64, 64))
         assert blind.metrics["share"] == blind.metrics["mask_swap"]["share"] == 0
 
 

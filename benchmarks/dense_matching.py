@@ -46,9 +46,9 @@ def main() -> int:
     query, support, weight = drawn(options.side, options.channels)
     labels = torch.rand(len(support)) < 0.3
     truth = labels[in_double(query, support, weight)]
-    wrong = int((labels[nearest_l1(query, support, weight).index] != truth).sum())
+    wrong = int((labels[nearest_l1(query, support, weight).place] != truth).sum())
     ways: dict[str, Callable[[], Tensor]] = {
-        "ours": lambda: nearest_l1(query, support, weight).index,
+        "ours": lambda: nearest_l1(query, support, weight).place,
         **{
             f"broadcast {rows}": lambda rows=rows: broadcast(query, support, weight, rows)  # type: ignore[misc]
             for rows in options.rows

@@ -29,7 +29,7 @@ def test_the_answer_is_that_of_all_pairs(kind: str, tile: int | None, dtype: tor
     weight = weights(kind, 33)
     truth = naive(query, support, weight)
     found = nearest_l1(query, support, weight, tile)
-    assert torch.equal(found.index, truth.argmax(1))
+    assert torch.equal(found.place, truth.argmax(1))
     torch.testing.assert_close(found.score, truth.amax(1), rtol=1e-13, atol=1e-13)
 
 
@@ -43,7 +43,7 @@ def test_what_single_precision_cannot_tell_apart_is_told_apart() -> None:
     truth = naive(query, support, weight)
     in_single = (query.float()[:, None] - support.float()[None]).abs().sum(2).argmin(1)
     assert (in_single != truth.argmax(1)).any()
-    assert torch.equal(nearest_l1(query, support, weight).index, truth.argmax(1))
+    assert torch.equal(nearest_l1(query, support, weight).place, truth.argmax(1))
 
 
 def test_the_first_of_equals_wins() -> None:
@@ -51,20 +51,20 @@ def test_the_first_of_equals_wins() -> None:
     base = torch.randn(7, 5)
     support = base[[3, 1, 3, 0, 1, 6, 5, 5, 2, 4]]
     weight = torch.randn(5)
-    found = nearest_l1(torch.randn(200, 5), support, weight).index
+    found = nearest_l1(torch.randn(200, 5), support, weight).place
     assert set(found.tolist()) <= {0, 1, 3, 5, 6, 8, 9}
     # equal by the mirror, not by being the same
     mirrored = nearest_l1(
         torch.zeros(1, 2), torch.tensor([[2.0, 0], [0, 1], [1, 0]]), -torch.ones(2)
     )
-    assert mirrored.index.tolist() == [1]
+    assert mirrored.place.tolist() == [1]
     same = nearest_l1(torch.randn(4, 3), torch.ones(9, 3), torch.randn(3))
-    assert same.index.tolist() == [0] * 4
+    assert same.place.tolist() == [0] * 4
 
 
 def test_weights_of_zero_make_all_equal() -> None:
     found = nearest_l1(torch.randn(3, 4), torch.randn(5, 4), torch.zeros(4))
-    assert found.index.tolist() == [0, 0, 0]
+    assert found.place.tolist() == [0, 0, 0]
     assert found.score.tolist() == [0, 0, 0]
 
 
@@ -81,4 +81,4 @@ def test_shapes_that_do_not_fit() -> None:
         nearest_l1(torch.ones(2, 3), torch.ones(2, 4), torch.ones(3))
     with pytest.raises(ValueError, match="no support"):
         nearest_l1(torch.ones(2, 3), torch.ones(0, 3), torch.ones(3))
-    assert nearest_l1(torch.ones(0, 3), torch.ones(2, 3), torch.ones(3)).index.shape == (0,)
+    assert nearest_l1(torch.ones(0, 3), torch.ones(2, 3), torch.ones(3)).place.shape == (0,)

@@ -70,7 +70,7 @@ class DenseSimilarity(nn.Module):
     def nearest(self, query: Tensor, support: Tensor) -> Nearest:
         """Return of each query pixel (Q, D) the most similar of (S, D), before the sigmoid."""
         found = nearest_l1(query.float(), support.float(), self.alpha)
-        return Nearest(found.index, found.score + self.beta.double())
+        return Nearest(found.place, found.score + self.beta.double())
 
 
 class DenseSiamese(nn.Module):
@@ -265,7 +265,7 @@ class DenseSiameseSegmentation:
             return there.score.sigmoid().float()
         elsewhere = self.model.similarity.nearest(pixels, state.ground.to(device))
         place = state.place.to(device)
-        first = place[there.index] < place[len(state.object) + elsewhere.index]
+        first = place[there.place] < place[len(state.object) + elsewhere.place]
         ahead = there.score - elsewhere.score
         label = (ahead > 0) | ((ahead == 0) & first)
         soft = ahead.sigmoid().float()

@@ -26,13 +26,13 @@ class Nearest(NamedTuple):
 
     Attributes
     ----------
-    index : Tensor
-        (Q,) int64; of equally similar ones, the first.
+    place : Tensor
+        (Q,) int64, its row; of equally similar ones, the first.
     score : Tensor
         (Q,) float64: sum_c alpha_c |q_c - s_c| to it.
     """
 
-    index: Tensor
+    place: Tensor
     score: Tensor
 
 
@@ -60,7 +60,7 @@ def nearest_l1(query: Tensor, support: Tensor, weight: Tensor, tile: int | None 
     Returns
     -------
     Nearest
-        ``index`` (Q,) and ``score`` (Q,), on the device of the query.
+        ``place`` (Q,) and ``score`` (Q,), on the device of the query.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def nearest_l1(query: Tensor, support: Tensor, weight: Tensor, tile: int | None 
     >>> query = torch.tensor([[0.0, 1.0], [3.0, 3.0]])
     >>> support = torch.tensor([[0.0, 0.0], [2.0, 4.0], [0.0, 0.0]])
     >>> nearest_l1(query, support, torch.tensor([-1.0, -0.5]))
-    Nearest(index=tensor([0, 1]), score=tensor([-0.5000, -1.5000], dtype=torch.float64))
+    Nearest(place=tensor([0, 1]), score=tensor([-0.5000, -1.5000], dtype=torch.float64))
     """
     _check(query, support, weight)
     # what is flat gives many equal pixels: each is looked at once, at its first place
@@ -83,7 +83,7 @@ def nearest_l1(query: Tensor, support: Tensor, weight: Tensor, tile: int | None 
     examples = [(support[:, side] * size).float().contiguous() for side, size in sides]
     slack_support = sum(float(part.abs().sum(1).max()) for part in examples)
     step = max(1, (tile or _TILE) // len(support))
-    index = torch.empty(len(query), dtype=torch.long, device=query.device)
+    place = torch.empty(len(query), dtype=torch.long, device=query.device)
     score = torch.empty(len(query), dtype=torch.float64, device=query.device)
     for start in range(0, len(query), step):
         rows = query[start : start + step].double()
@@ -96,8 +96,8 @@ def nearest_l1(query: Tensor, support: Tensor, weight: Tensor, tile: int | None 
         away -= towards
         close = away <= (away.amin(1) + 4 * slack)[:, None]
         best = _decide(rows, support, weight, close, step)
-        index[start : start + step], score[start : start + step] = places[best.index], best.score
-    return Nearest(index, score)
+        place[start : start + step], score[start : start + step] = places[best.place], best.score
+    return Nearest(place, score)
 
 
 def _check(query: Tensor, support: Tensor, weight: Tensor) -> None:
@@ -142,13 +142,13 @@ def _decide(rows: Tensor, support: Tensor, weight: Tensor, close: Tensor, step: 
     sums = torch.cat(
         [
             ((rows[part[:, 0]] - support[part[:, 1]]).abs_() * weight).sum(1)
-            for part in pairs.split(at_once)
+            for part in torch.split(pairs, at_once)
         ]
     )
     # pairs come row by row, so that the first of equal ones is the first of the support
     score = sums.new_full((len(rows),), -torch.inf).scatter_reduce(0, pairs[:, 0], sums, "amax")
     top = (sums == score[pairs[:, 0]]).nonzero()[:, 0]
-    index = pairs.new_full((len(rows),), len(support)).scatter_reduce(
+    place = pairs.new_full((len(rows),), len(support)).scatter_reduce(
         0, pairs[top, 0], pairs[top, 1], "amin"
     )
-    return Nearest(index, score)
+    return Nearest(place, score)

@@ -12,6 +12,7 @@ I. Dhillon and D. Modha, "Concept decompositions for large sparse text data usin
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -34,9 +35,10 @@ SCALE = 10.0
 THRESHOLD = 0.5
 """Presence from which a class is there."""
 
-_ROUNDS = 10
 SHOWN = (0.3, 0.5)
 """A cell speaks for the object, and for its surroundings, where they cover more than this."""
+
+_ROUNDS = 10
 
 COMMON = 0.5
 """How much of the support's mean is common to all pictures, where maps are not negative."""
@@ -207,8 +209,8 @@ class ClusterSegmentation:
     def _cells(self, features: Features, centre: Tensor) -> Tensor:
         """Return the maps less the common component: unit length, each layer an equal part."""
         maps = self._maps(features) - centre[:, None, None]
-        parts = maps.split([len(features[layer]) for layer in self.layers])
-        return torch.cat([normalize(part, dim=0) for part in parts]) / len(parts) ** 0.5
+        parts = torch.split(maps, [len(features[layer]) for layer in self.layers])
+        return torch.cat([normalize(part, dim=0) for part in parts]) / math.sqrt(len(parts))
 
 
 def spherical_means(cells: Tensor, weights: Tensor, count: int) -> Tensor:

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from handful.images.draw import fit
-from handful.report.segmentation_panels import CELL, Episode, Panel, Picture, heated, sheet
+from handful.report.segmentation_panels import Episode, Panel, Picture, heated, sheet, tinted
 
 AGREE = "Yellow: prediction and truth agree; red: predicted alone; green: true alone."
 
@@ -114,8 +113,8 @@ def attention(
         for episode, (on_query, on_support) in zip(episodes, maps, strict=True):
             panels.append(
                 [
-                    (fit(episode.support[0].image, 2 * CELL), episode.label),
-                    (fit(episode.image, 2 * CELL), f"#{episode.number}"),
+                    (tinted(episode.support[0].image, []), episode.label),
+                    (tinted(episode.image, []), f"#{episode.number}"),
                     (on_support, ""),
                     (on_query, ""),
                     episode.predicted(),

@@ -3,6 +3,7 @@
 A. Shaban et al., "One-shot learning for semantic segmentation", BMVC 2017, and its supplement.
 """
 
+from handful.methods.oslsm.beginning import begin_aligned
 from handful.methods.oslsm.hashing import WeightHashing
 from handful.methods.oslsm.network import OSLSM, Learns, loss
 from handful.methods.oslsm.support import PixelClassifiers, View, masked_view
@@ -13,6 +14,7 @@ __all__ = [
     "PixelClassifiers",
     "View",
     "WeightHashing",
+    "begin_aligned",
     "loss",
     "masked_view",
 ]

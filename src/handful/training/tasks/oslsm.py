@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from torch.optim import SGD, Optimizer
 
 from handful import zoo
 from handful.data.segmentation_set import SegmentationSet
-from handful.methods.oslsm import OSLSM, Learns, PixelClassifiers, View, loss
+from handful.methods.oslsm import OSLSM, Learns, PixelClassifiers, View, begin_aligned, loss
 from handful.training.loop import LoopConfig
 from handful.training.recipe import Finish, Recipe, Trained
 from handful.training.recipe import options as read_options
@@ -30,6 +31,9 @@ from handful.training.segmentation_photos import (
 BIASES = 2.0
 """By what the rate of biases is multiplied."""
 
+SAMPLE = 32
+"""Photos that an aligned beginning takes the means of."""
+
 
 class OSLSMOptions(SegmentationOptions):
     """The options of OSLSM's training.
@@ -42,6 +46,8 @@ class OSLSMOptions(SegmentationOptions):
         See :class:`handful.methods.oslsm.OSLSM`.
     train : {"heads", "all"}
         What follows the frozen backbone, whose features are kept; or everything.
+    begin : {"random", "aligned"}
+        At random, or as a classifier by likeness, see `begin_aligned`: for ResNets on ``stride32``.
     view : {"photo", "object"}
         What the conditioning branch sees of a support.
     support_size : int
@@ -66,6 +72,7 @@ class OSLSMOptions(SegmentationOptions):
     width: int = Field(4096, ge=1)
     kernel: int = Field(1, ge=1)
     train: Learns = "heads"
+    begin: Literal["random", "aligned"] = "random"
     view: View = "photo"
     support_size: int = Field(224, ge=32)
     rate: float = Field(1e-2, gt=0)
@@ -114,6 +121,13 @@ class OSLSMTask:
         self.draws = Draws(dataset, classes, validation, options, seed)
         self.validation = Validation(self.photos, validation, options)
         self.batch_size = options.batch * options.accumulate
+
+    def align(self, seed: int) -> None:
+        """Begin both branches aligned, see `begin_aligned`; with photos of the training."""
+        drawn = self.draws.draw(SAMPLE, torch.Generator().manual_seed(seed))
+        embeddings = [self.embedding(task.query, task.label) for task in drawn]
+        maps = self._maps([task.query for task in drawn])
+        begin_aligned(self.net, torch.cat(embeddings), maps, seed)
 
     def optimizer(self) -> Optimizer:
         """Return SGD with the rates' multipliers of each branch."""
@@ -235,6 +249,8 @@ def build(recipe: Recipe, loop: LoopConfig, root: Path) -> tuple[OSLSMTask, Fini
         )  # the backbone has no use for a classifier's last layer
     model.start_from_classifier(begun)
     task = OSLSMTask(model, dataset, classes, held, o, loop.steps, loop.seed)
+    if o.begin == "aligned":
+        task.align(loop.seed)
 
     def finish() -> Trained:
         return Trained(

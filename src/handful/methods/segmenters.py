@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from handful import zoo
 from handful.errors import InputError
@@ -200,7 +200,10 @@ def _mshnet(request: Request) -> SegmentationMethod:
         )
     kind = request.name.partition(":")[0]
     light = kind == "mshnet-light"
-    known = {"similarity": _SIMILARITIES.get(kind, "both"), "widths": "light" if light else "paper"}
+    known: dict[str, Any] = {
+        "similarity": _SIMILARITIES.get(kind, "both"),
+        "widths": "light" if light else "paper",
+    }
     backbone = request.backbone or ("handful-base" if light else "resnet50")
     if request.card is not None:
         known |= request.card.input

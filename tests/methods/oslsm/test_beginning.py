@@ -8,7 +8,7 @@ from handful.errors import InputError
 from handful.methods.oslsm import OSLSM, begin_aligned
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def model() -> OSLSM:
     torch.manual_seed(0)
     return OSLSM(build("random:resnet18"), ["stride16", "stride32"], 128, 512)
@@ -21,7 +21,7 @@ def test_a_pixel_goes_to_the_support_that_it_is_like(model: OSLSM) -> None:
     coarse = cells.T.reshape(1, 512, 4, 4).expand(6, -1, -1, -1)
     fine = torch.zeros(6, 256, 4, 4)  # only the map of the embedding speaks
     maps = {"stride16": fine, "stride32": coarse}
-    before = model.dense.first["stride16"].weight.clone()  # type: ignore[operator, union-attr]
+    before = model.dense.state_dict()["first.stride16.weight"].clone()
     begin_aligned(model, supports, maps)
     with torch.no_grad():
         state = model.conditioning(supports)
@@ -29,7 +29,8 @@ def test_a_pixel_goes_to_the_support_that_it_is_like(model: OSLSM) -> None:
         logits = torch.einsum("kd,dhw->khw", state.weight, dense) + state.bias[:, None, None]
     assert logits.flatten(1).argmax(0).tolist() == (torch.arange(16) % 6).tolist()
     assert float(logits.std()) == pytest.approx(1, rel=1e-3)
-    torch.testing.assert_close(model.dense.first["stride16"].weight, 0.1 * before)  # type: ignore[union-attr]
+    after = model.dense.state_dict()["first.stride16.weight"]
+    torch.testing.assert_close(after, 0.1 * before)
 
 
 def test_weights_meet_features_as_projections_do(model: OSLSM) -> None:
@@ -40,7 +41,7 @@ def test_weights_meet_features_as_projections_do(model: OSLSM) -> None:
     state = model.conditioning.double()(supports.double())
     middle, ground = supports.double().mean(0), maps.double().mean((0, 2, 3))
     x = maps[0, :, 1, 1].double() - ground
-    copied = model.dense.double().first["stride32"].weight[:, :, 0, 0]  # type: ignore[union-attr, index]
+    copied = model.dense.double().state_dict()["first.stride32.weight"][:, :, 0, 0]
     axes = model.conditioning.classify.weight
     counts = torch.bincount(model.conditioning.hashing.kappa[:-1], minlength=128)
     expected = ((supports.double() - middle) @ axes.T * counts) @ (axes @ x)

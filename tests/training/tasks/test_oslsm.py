@@ -198,3 +198,21 @@ def test_a_run_is_an_entry_that_segments(squares: Path, tmp_path: Path) -> None:
         segmenters.load("oslsm:handful-base")
     with pytest.raises(InputError, match="another OSLSM"):
         segmenters.load("oslsm:random:handful-base-source", answer["weights"], "cpu")
+
+
+def test_a_beginning_that_is_aligned_answers_before_it_learns(squares: Path) -> None:
+    about = {"size": 96, "validation_episodes": 6, "layers": ["stride32"], "begin": "aligned"}
+    about |= {"outputs": 64, "width": 256, "support_size": 96, "view": "object"}
+    o = OSLSMOptions.model_validate(about)
+    torch.manual_seed(0)
+    model = OSLSM(build("random:resnet18"), o.layers, o.outputs, o.width, view=o.view)
+    trained = OSLSMTask(model, read_folder(squares), ("red", "green"), ("blue", "grey"), o, 40, 0)
+    before = model.conditioning.classify.weight.clone()
+    trained.align(0)
+    first = model.dense.state_dict()["first.stride32.weight"].clone()
+    assert not torch.equal(model.conditioning.classify.weight, before)
+    trained.align(0)
+    assert torch.equal(model.dense.state_dict()["first.stride32.weight"], first)
+    with torch.no_grad():
+        logits = trained._logits(trained.draws.draw(8, torch.Generator().manual_seed(1)))
+    assert 0.1 < float(logits.std()) < 10

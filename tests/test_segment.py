@@ -191,7 +191,7 @@ def test_labels_alone_teach_where_pictures_are_alike(tmp_path: Path) -> None:
     again = Segmenter.load(tmp_path / "s").predict(query)
     for before, after in zip(found, again, strict=True):
         assert before.score == after.score
-        assert np.array_equal(before.instances, after.instances)  # type: ignore[arg-type]
+        assert np.array_equal(before.instances, after.instances)
 
 
 def test_one_class_of_a_support_is_enough() -> None:

@@ -287,7 +287,9 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]
         for option in ("weights", "backbone_weights"):
             path = getattr(self, option)
             if path is not None:
-                state[option] = {"path": str(Path(path).resolve()), "sha256": sha256(path)}
+                # of a folder that a training wrote, the weights in it
+                file = zoo.weights(path) if Path(path).is_dir() else Path(path)
+                state[option] = {"path": str(file.resolve()), "sha256": sha256(file)}
         zoo.write_fitted(directory, "segment", self.method_.backbone, state, tensors)
 
     @classmethod

@@ -22,6 +22,7 @@ from handful.methods import segmenters
 from handful.methods.segmenter import SegmentationMethod
 from handful.methods.support_states import pack_states, unpack_states
 from handful.methods.weak_segmentation import SIDE, WeakSegmentation, Weights
+from handful.segment import Segmenter
 
 CHANNELS, FEATURES = 6, 5
 
@@ -231,6 +232,11 @@ def test_what_metric_learning_trained_takes_the_place_of_the_network(tmp_path: P
         torch.testing.assert_close(found["vector"], vector[0], rtol=1e-2, atol=1e-2)
         torch.testing.assert_close(found["map"].float(), maps[0], rtol=1e-2, atol=1e-2)
         assert not torch.allclose(found["vector"], plain["vector"], rtol=1e-2, atol=1e-2)
+    segmenter = Segmenter("attention-score", "cpu", weights=tmp_path / "run", reject=None)
+    segmenter.fit(photo, labels="thing").save(tmp_path / "fitted")
+    first, second = segmenter.predict(photo), Segmenter.load(tmp_path / "fitted").predict(photo)
+    assert first["thing"].score == second["thing"].score
+    assert np.array_equal(first["thing"].instances, second["thing"].instances)  # type: ignore[arg-type]
     other = card.model_copy(update={"input": {**card.input, "backbone_sha256": "0" * 64}})
     zoo.save_entry(tmp_path / "other", other, tail.state_dict())
     with pytest.raises(InputError, match="--backbone-weights"):

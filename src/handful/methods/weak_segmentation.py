@@ -21,7 +21,7 @@ from torch.nn.functional import interpolate, normalize
 
 from handful import zoo
 from handful.backbones import FeatureMaps, check_digest
-from handful.backbones.cut import Cut, LinearHead, cut
+from handful.backbones.cut import Cut, LinearHead, MeanHead, cut
 from handful.backbones.tail import Tail
 from handful.errors import InputError
 from handful.images import resize
@@ -133,7 +133,8 @@ class WeakSegmentation:
         self.weights = weights
         self.threshold = threshold
         self._both = found.both
-        self._head: LinearHead = found.head
+        # what is kept of a picture, and so all but the pass over it, is on the CPU
+        self._head: LinearHead = _on_cpu(found.head)
 
     def encode(self, images: Sequence[Image]) -> list[dict[str, Tensor]]:
         """Return of each photo its last map, its embedding and its pixels, on the CPU.
@@ -142,12 +143,10 @@ class WeakSegmentation:
         uint8 with a long side of at most `SIDE`.
         """
         maps = encode_maps(self.network, images, lambda x: {MAP: self._both(x)[0]})
-        device = next(self.network.parameters()).device
         encoded = []
         for image, found in zip(images, maps, strict=True):
-            with torch.inference_mode():
-                # of the map as it is kept, so that the two belong together
-                vector = self._head(found[MAP][None].float().to(device))[0].cpu().clone()
+            # of the map as it is kept, so that the two belong together
+            vector = self._head(found[MAP][None].float())[0]
             encoded.append({MAP: found[MAP], VECTOR: vector, PIXELS: small_pixels(image)})
         return encoded
 
@@ -160,6 +159,11 @@ class WeakSegmentation:
             Of each shot, what `encode` gave.
         masks : sequence of array
             Ignored: a picture of the class is enough.
+
+        Raises
+        ------
+        InputError
+            No shots.
         """
         if not features:
             raise InputError("a class without examples: give one picture of it at least")
@@ -233,6 +237,13 @@ class WeakSegmentation:
         return torch.relu(alpha @ maps.flatten(1)).mean(0).view(size)
 
 
+def _on_cpu(head: LinearHead) -> LinearHead:
+    if not isinstance(head, MeanHead):
+        return head
+    parts = (None if part is None else part.detach().cpu() for part in (head.weight, head.bias))
+    return MeanHead(*parts)
+
+
 def small_pixels(image: Image) -> Tensor:
     """Return what GrabCut sees of a photo, (H, W, 3) uint8 with a long side of at most `SIDE`."""
     scale = min(1.0, SIDE / max(image.shape[:2]))
@@ -285,7 +296,7 @@ def load(
     network = build(entry.backbone).load(backbone_weights)
     check_digest(entry.input["backbone_sha256"], network)
     tail = Tail(network, entry.input["tail"]).eval()
-    fill(tail, Request(entry.name, entry, zoo.load_weights(folder), device, PhotoOptions()))
+    fill(tail, Request(entry.name, entry, zoo.load_weights(weights), device, PhotoOptions()))
     tail.whole_trunk.to(device)
     found = tail.requires_grad_(False).to(device).cut()
     return WeakSegmentation(network.to(device), name, found, kind)

@@ -64,7 +64,9 @@ def test_gradcam_is_the_gradient_of_a_fitted_logit() -> None:
         logit = torch.from_numpy(fitted.coef_[way]) @ (projection @ maps.mean((1, 2)))
         (gradient,) = torch.autograd.grad(logit, maps)
         truth = torch.relu((gradient.mean((1, 2))[:, None, None] * maps.detach()).sum(0))
-        torch.testing.assert_close(found[way].double(), truth, rtol=1e-3, atol=1e-3 * truth.max())
+        torch.testing.assert_close(
+            found[way].double(), truth, rtol=1e-3, atol=1e-3 * float(truth.max())
+        )
     # another support is fitted anew
     assert not torch.allclose(method.attention(query, states[:2])[0], found[0])
 

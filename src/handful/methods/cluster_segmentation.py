@@ -2,8 +2,9 @@
 
 One prototype blurs what has parts, and a background has no mean. Here each side of the support is
 a few clusters (spherical k-means), and a cell of the query is as near to a side as to its nearest
-cluster. All maps are first freed of what a network answers to any picture, the common component:
-cosines otherwise measure little else. In the spirit of training-free matching on frozen features:
+cluster. Maps are first freed of what a network answers to any picture, for which half of the
+support's mean stands: cosines otherwise measure little else. Cells of the query that are alike
+then share their answers. In the spirit of training-free matching on frozen features:
 C. Cuttano et al., "INSID3", 2025 (debiased similarity), and A. Zhang et al., "Bridge the points:
 graph-based few-shot segment anything semantically", 2024 (clusters of matches); the k-means is
 I. Dhillon and D. Modha, "Concept decompositions for large sparse text data using clustering",
@@ -27,13 +28,19 @@ from handful.methods.dense_features import encode_maps, presence_of
 from handful.methods.segmenter import VOID, Answer, Features, Image, Mask
 
 FOREGROUND, BACKGROUND = 3, 8
-"""Clusters of the object and of what surrounds it."""
+"""Clusters of the object and of what surrounds it.
+
+On 150 1-shot episodes of ten training and validation classes, 241 pixels, ResNet-50, mIoU is .490
+with 1 and 1, .544 with 3 and 8, .537 with 10 and 20, .520 with every cell for itself.
+"""
 
 SCALE = 10.0
 """Steepness: a mask is sigmoid(SCALE (cosine to the object - cosine to its surroundings))."""
 
-THRESHOLD = 0.5
-"""Presence from which a class is there."""
+THRESHOLD = 0.15
+"""Presence from which a class is there: on 150 pairs of photos with and without a class (not a test
+class; ResNet-50) 75 % of the first stay and 71 % of the second are answered empty (AUROC .81).
+"""
 
 SHOWN = (0.3, 0.5)
 """A cell speaks for the object, and for its surroundings, where they cover more than this."""
@@ -41,10 +48,17 @@ SHOWN = (0.3, 0.5)
 _ROUNDS = 10
 
 COMMON = 0.5
-"""How much of the support's mean is common to all pictures, where maps are not negative."""
+"""How much of the support's mean is common to all pictures, where maps are not negative.
+
+On the same episodes with 5 and 8 clusters, mIoU is .505 without, .502 with the whole mean; with 3
+and 8 it is .538 with half.
+"""
 
 AFFINITY = 10.0
-"""Steepness of the softmax over cosines by which cells of the query share their margins."""
+"""Steepness of the softmax over cosines by which cells of the query share their margins.
+
+Worth .7 points of mIoU (.3 to 1.1) on the same episodes.
+"""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import torch
 from torch.nn.functional import normalize
 
 from handful.backbones import build
+from handful.backbones.cut import cut
 from handful.backbones.tail import Tail, Tuned
 from handful.errors import InputError
 
@@ -22,8 +23,10 @@ def test_trunk_and_tail_are_the_backbone(name: str) -> None:
         torch.testing.assert_close(maps, last)
         torch.testing.assert_close(vectors, backbone.embed(pixels))
         torch.testing.assert_close(Tuned(tail)(pixels), normalize(vectors, dim=1))
-        cut = tail.cut().both(pixels)
-        torch.testing.assert_close(cut[1], vectors)
+        for whole in (tail.cut(), cut(Tuned(tail))):
+            torch.testing.assert_close(whole.both(pixels)[1], vectors)
+            assert whole.head is not None
+            torch.testing.assert_close(whole.head(maps), vectors)
 
 
 def test_only_the_tail_is_trained_and_saved() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -128,14 +128,23 @@ class Cut:
     head: LinearHead | None = None
 
 
+@runtime_checkable
+class Cuttable(Protocol):
+    """A network that knows its own last map."""
+
+    def cut(self) -> Cut:
+        """Return the network, cut at its last map."""
+        ...
+
+
 def cut(network: nn.Module, layer: str | None = None) -> Cut:
     """Cut a network at one of its maps.
 
     Parameters
     ----------
     network : nn.Module
-        An `Embedding`, a `FeatureMaps`, a `DrawingNet`, a `KochTower`; with a `layer` any network
-        that maps images to vectors.
+        An `Embedding`, a `FeatureMaps`, a `DrawingNet`, a `KochTower`, a `Cuttable`; with a `layer`
+        any network that maps images to vectors.
     layer : str, optional
         The name of a map of a `FeatureMaps`, or the path of a module whose output is a map. By
         default the last map, with its head where that is affine.
@@ -157,6 +166,8 @@ def cut(network: nn.Module, layer: str | None = None) -> Cut:
         return _feature_maps(network, layer)
     if layer is not None:
         return Cut(_at_module(network, layer))
+    if isinstance(network, Cuttable):
+        return network.cut()
     if isinstance(network, DrawingNet):
         return _drawing_net(network)
     if isinstance(network, KochTower):

@@ -132,6 +132,10 @@ class Tuned(nn.Module):
         """Map normalised pixels (N, 3, H, W) to unit vectors (N, D)."""
         return normalize(self.tail(self.trunk(x))[1].float(), dim=1)
 
+    def cut(self) -> Cut:
+        """Return the network, cut at its last map."""
+        return self.tail.cut()
+
 
 class _BaseLayers(nn.Module):
     def __init__(self, network: HandfulBase) -> None:

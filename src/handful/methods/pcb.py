@@ -22,6 +22,7 @@ from torch.nn.functional import (
     relu,
 )
 
+from handful.backbones.cut import Cut
 from handful.backbones.embedder import NetworkEmbedder
 from handful.backbones.features import FeatureMaps
 from handful.backbones.photos import preparation
@@ -210,11 +211,23 @@ class TunedParts(nn.Module):
 
     def __init__(self, tail: Tail, parts: int) -> None:
         super().__init__()
-        self.layers, self.trunk, self.parts = tail.layers.eval(), tail.whole_trunk, parts
+        self.layers, self.trunk, self.head = (
+            tail.layers.eval(),
+            tail.whole_trunk,
+            StripesHead(parts),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Map normalised pixels (N, 3, H, W) to unit descriptors (N, parts * channels)."""
-        return descriptor(stripes(self.layers(self.trunk(x)), self.parts))
+        return normalize(self._both(x)[1].float(), dim=1)
+
+    def _both(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        maps = self.layers(self.trunk(x))
+        return maps, self.head(maps)
+
+    def cut(self) -> Cut:
+        """Return the network, cut at its last map."""
+        return Cut(self._both, self.head)
 
 
 def pcb_loss(logits: Tensor, identity: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from handful.backbones import build
 from handful.backbones.tail import Tail
 from handful.data.retrieval_sets import read_reid_set
 from handful.evaluation.protocols.reid import measure
+from handful.explain import Explainer
 from handful.methods.pcb import PartHead
 from handful.training.recipe import read_recipe
 from handful.training.run import run_recipe
@@ -50,6 +51,10 @@ def test_a_run_makes_a_model_that_compares_parts(coats: Path, tmp_path: Path, na
     assert maps.shape == (3, 1280, 6, 4)
     expected = maps.mean(3).transpose(1, 2).flatten(1)
     torch.testing.assert_close(vectors, torch.nn.functional.normalize(expected, dim=1))
+    # and what it compares can be explained
+    explained = Explainer(tuned).explain(photos[0], [photos[1]], [photos[2]])
+    assert explained.anchor.grid.shape == (6, 4)
+    assert explained.anchor.grid.max() == 1
     found = measure(tuned, read_reid_set(coats))
     assert 0 <= found.metrics["cmc@1"] <= 1
     assert found.n == 40

@@ -40,13 +40,13 @@ def test_files_and_both_groups(
 ) -> None:
     argv = ["--classes", "red", "green", "--size", "64", "--out", str(tmp_path)]
     rows = tmp_path / "rows.csv"
-    found = run(capsys, root, *argv, "--per-episode", str(rows))
+    found = run(capsys, root, *argv, "--draws", "2", "--per-episode", str(rows))
     assert found["protocol"] == "conditioning"
     assert (found["n"], found["size"], found["shots"]) == (2, 64, 1)
     assert found["seen_classes"] == ["blue"]
     assert set(found["metrics"]["per_pair"]) == {"red + green"}
     assert set(found["metrics"]["with_seen"]["per_pair"]) == {"red + blue"}
-    path = tmp_path / "conditioning-folder-prototypes-handful-base-1shot-64px.json"
+    path = tmp_path / "conditioning-folder-prototypes-handful-base-1shot-2draws-64px.json"
     record = json.loads(path.read_text())
     assert record["metrics"] == found["metrics"]
     assert "--classes red green --size 64 --area 0.05" in record["command"]

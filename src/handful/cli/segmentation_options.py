@@ -258,12 +258,13 @@ def write_results(
 def _detail(result: Result) -> str:
     """Return what tells results of one protocol, data set and model apart in their names."""
     settings = result.settings
-    fold, ways = settings.get("fold"), settings.get("ways", 1)
+    fold, ways, draws = settings.get("fold"), settings.get("ways", 1), settings.get("draws", 1)
     parts = [
         *(settings.get("split") or ()),
         "" if fold is None else f"fold{fold}",
         "" if ways == 1 else f"{ways}way",
         f"{settings['shots']}shot",
+        "" if draws == 1 else f"{draws}draws",
         "" if settings["shots_by"] == "method" else settings["shots_by"],
         "original" if settings["size"] == "original" else f"{settings['size']}px",
     ]

@@ -49,8 +49,9 @@ of the first and 20 % of the second reach it (AUROC .90)."""
 Weights = Literal["difference", "score"]
 """How a score is made of features: the weight vectors of Zheng et al., made of the differences of
 the features; or the positive less the negative, which explains the similarity itself. On 100
-episodes of the validation classes the second marks the object far better (IoU of the plain map
-.39 against .22, with the other class as the negative .43 against .23)."""
+episodes of the validation classes the second marks the object far better with handful-base (IoU
+of the plain map .39 against .22, with the other class as the negative .43 against .23; after
+GrabCut, on 40 episodes, .41 against .16, where the middle of the photo gives .34)."""
 
 
 @dataclass(frozen=True)

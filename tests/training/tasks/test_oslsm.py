@@ -170,16 +170,18 @@ def test_validation_leaves_the_model_in_place(squares: Path) -> None:
     assert trained.net.dense is mine
 
 
-def test_the_loss_is_of_known_pixels_alone() -> None:
+@pytest.mark.parametrize("positive", [1.0, 3.0])
+def test_the_loss_is_of_known_pixels_alone(positive: float) -> None:
     logits = torch.randn(2, 3, 3, dtype=torch.float64)
     target = torch.tensor([[[0, 1, 255]] * 3, [[255] * 3] * 3])
     terms = []
     for n, y, x in np.ndindex(2, 3, 3):
         if target[n, y, x] != 255:
             p = 1 / (1 + np.exp(-float(logits[n, y, x])))
-            terms.append(-np.log(p if target[n, y, x] == 1 else 1 - p))
-    assert float(loss(logits, target)) == pytest.approx(np.mean(terms), rel=1e-6)
-    assert float(loss(logits, target, summed=True)) == pytest.approx(np.sum(terms), rel=1e-6)
+            terms.append(-positive * np.log(p) if target[n, y, x] == 1 else -np.log(1 - p))
+    for summed, expected in ((False, np.mean(terms)), (True, np.sum(terms))):
+        found = loss(logits, target, summed, positive)
+        assert float(found) == pytest.approx(expected, rel=1e-6)
     assert float(loss(logits[1:], target[1:])) == 0
 
 

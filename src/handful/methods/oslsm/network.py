@@ -257,7 +257,7 @@ class OSLSM(nn.Module):
         return torch.stack([s.logits(x, size) for s, x in zip(support, dense, strict=True)])
 
 
-def loss(logits: Tensor, target: Tensor, summed: bool = False) -> Tensor:
+def loss(logits: Tensor, target: Tensor, summed: bool = False, positive: float = 1.0) -> Tensor:
     """Return the cross-entropy of every pixel that is not void, and its mean or its sum.
 
     Parameters
@@ -268,6 +268,8 @@ def loss(logits: Tensor, target: Tensor, summed: bool = False) -> Tensor:
         (N, H, W): 1 the object, 0 not, 255 not counted.
     summed : bool
         The sum over all pixels, as published; otherwise the mean.
+    positive : float
+        How many times a pixel of the object counts; more than once, masks grow.
 
     Examples
     --------
@@ -278,7 +280,10 @@ def loss(logits: Tensor, target: Tensor, summed: bool = False) -> Tensor:
     how = "sum" if summed else "mean"
     # in single precision: a sum over 60,000 pixels is beyond half
     found = binary_cross_entropy_with_logits(
-        logits[known].float(), (target[known] == 1).float(), reduction=how
+        logits[known].float(),
+        (target[known] == 1).float(),
+        reduction=how,
+        pos_weight=torch.tensor(positive, device=logits.device),
     )
     return found if bool(known.any()) else logits.sum() * 0
 

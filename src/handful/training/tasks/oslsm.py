@@ -62,6 +62,8 @@ class OSLSMOptions(SegmentationOptions):
         The rate stays, as published; otherwise it falls along a cosine.
     summed : bool
         The loss is the sum over all pixels, as published; otherwise their mean.
+    positive : float
+        How many times a pixel of the object counts in it.
     accumulate : int
         Batches whose gradients are added up for one step.
     """
@@ -81,6 +83,7 @@ class OSLSMOptions(SegmentationOptions):
     decay: float = Field(5e-4, ge=0)
     constant: bool = False
     summed: bool = False
+    positive: float = Field(1.0, gt=0)
     accumulate: int = Field(1, ge=1)
 
 
@@ -169,10 +172,9 @@ class OSLSMTask:
         drawn = self.draws.draw(self.options.batch, generator)
         self.net.to(next(self.model.parameters()).device)
         masks = [self.photos.mask(task.query, task.label) for task in drawn]
-        logits = self._logits(drawn)
-        return loss(
-            logits, torch.from_numpy(np.stack(masks)).to(logits.device), self.options.summed
-        )
+        logits, o = self._logits(drawn), self.options
+        target = torch.from_numpy(np.stack(masks)).to(logits.device)
+        return loss(logits, target, o.summed, o.positive)
 
     @torch.no_grad()
     def validate(self, model: nn.Module) -> dict[str, float]:

@@ -155,6 +155,9 @@ def test_one_cell_or_no_surroundings_are_enough_and_no_object_is_refused(
     assert method.answer(found, [state]).masks[0].argmax() == 4 * 10 + 4
     whole = method.condition([found], [np.ones_like(mask)])
     assert torch.isfinite(method.answer(found, [whole]).masks).all()
+    smaller = {layer: value[:, :3, :5] for layer, value in found.items()}
+    of_two_sizes = method.condition([found, smaller], [mask, mask[:3, :5]])
+    assert torch.isfinite(method.answer(smaller, [of_two_sizes]).masks).all()
     with pytest.raises(InputError, match="no mask shows"):
         method.condition([found], [np.zeros_like(mask)])
     with pytest.raises(InputError, match="1 masks for 2"):

@@ -20,12 +20,12 @@ from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
-from torch.nn.functional import adaptive_avg_pool2d, interpolate, normalize
+from torch.nn.functional import adaptive_avg_pool2d, normalize
 
 from handful.backbones import FeatureMaps
 from handful.errors import InputError
 from handful.methods.dense_features import encode_maps, presence_of
-from handful.methods.segmenter import VOID, Answer, Features, Image, Mask
+from handful.methods.segmenter import VOID, Answer, Features, Image, Mask, at_size
 
 FOREGROUND, BACKGROUND = 3, 8
 """Clusters of the object and of what surrounds it.
@@ -183,21 +183,14 @@ class ClusterSegmentation:
             sides.append(spherical_means(cells[kept], share[kept], count))
         state = Clusters(sides[0], sides[1], centre, cells.new_ones(()))
         showing = [f for f, mask in pairs if (mask == 1).any()]
-        evidence = presence_of(torch.cat([self._margin(f, state).view(1, -1) for f in showing], 0))
-        return replace(state, evidence=evidence.mean())
+        evidence = [presence_of(self._margin(found, state)[None]) for found in showing]
+        return replace(state, evidence=torch.cat(evidence).mean())
 
     def answer(self, query: Features, states: Sequence[Clusters]) -> Answer:
         """Segment one query by several classes, on the grid of the finest layer.
 
         Presence is what the query shows of the class in parts of what the examples show, cut off
         at 0 and 1.
-
-        Parameters
-        ----------
-        query : mapping
-            What `encode` gave.
-        states : sequence of Clusters
-            What `condition` gave.
         """
         margins = torch.stack([self._margin(query, state) for state in states])
         usual = torch.stack([state.evidence for state in states]).clamp(min=1e-6)
@@ -218,7 +211,7 @@ class ClusterSegmentation:
         """Return the layers one after the other on the grid of the finest, (C, h, w)."""
         grid = features[self.layers[0]].shape[1:]
         size = (grid[0], grid[1])
-        return torch.cat([_resized(features[layer].float(), size) for layer in self.layers])
+        return torch.cat([at_size(features[layer].float(), size) for layer in self.layers])
 
     def _cells(self, features: Features, centre: Tensor) -> Tensor:
         """Return the maps less the common component: unit length, each layer an equal part."""
@@ -303,10 +296,3 @@ def _share(mask: Mask, value: int, like: Tensor) -> Tensor:
     """Return which share of each cell of a grid has a value."""
     of_value = torch.from_numpy(mask == value).float()[None]
     return adaptive_avg_pool2d(of_value, (like.shape[1], like.shape[2])).flatten()
-
-
-def _resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize maps (n, h, w), bilinearly."""
-    if maps.shape[1:] == size:
-        return maps
-    return interpolate(maps[None], size, mode="bilinear", align_corners=False)[0]

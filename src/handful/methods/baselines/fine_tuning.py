@@ -27,7 +27,11 @@ TRUNK = "trunk"
 
 STEPS, RATE, HEAD_RATE = 20, 1e-3, 1e-1
 """Of stochastic gradient descent with a momentum of .9: steps over all shots, the rate of the
-network's layers, and that of the classifier, which starts at zero."""
+network's layers, and that of the classifier, which starts at zero.
+
+On 60 episodes of the validation classes (handful-base, 241 pixels) the mIoU is .300, where 1-NN
+has .342 and logistic regression .323.
+"""
 
 
 @dataclass(frozen=True, eq=False)

@@ -189,6 +189,7 @@ def test_a_run_is_an_entry_that_segments(squares: Path, tmp_path: Path) -> None:
     changes = ["options.data=folder", "options.size=64", "options.batch=2", "loop.steps=2"]
     changes += ["loop.validate_every=1", "validation=[blue, grey]", "options.validation_episodes=2"]
     changes += ["options.backbone=handful-base", "options.outputs=16", "options.width=32"]
+    changes += ["options.begin=random"]
     answer = run_recipe(read_recipe("oslsm", changes), squares, tmp_path / "run")
     card = zoo.card(tmp_path / "run")
     assert (card.task, card.method, card.backbone) == ("segment", "oslsm", "handful-base")

@@ -51,7 +51,9 @@ Weights = Literal["difference", "score"]
 the features; or the positive less the negative, which explains the similarity itself. On 100
 episodes of the validation classes the second marks the object far better with handful-base (IoU
 of the plain map .39 against .22, with the other class as the negative .43 against .23; after
-GrabCut, on 40 episodes, .41 against .16, where the middle of the photo gives .34)."""
+GrabCut, on 40 episodes, .41 against .16). One class alone is hardly found better than by cutting
+out the middle of the photo: .41 against .39 on 100 episodes, 95 % interval of the gain -.06 to .09.
+"""
 
 
 @dataclass(frozen=True)

@@ -136,9 +136,7 @@ class Bench:
             value["loop"] = recipe["loop"]
         value["validation"] = task.validate(task.model)
         value["shares"] = {
-            str(share): self._retrieve(
-                task.vectors(task.kept(task.model, share), self.test).numpy()
-            )
+            str(share): self._retrieve(task.vectors(task.kept(task.model, share), self.test))
             for share in (SHARES if run is not None else SHARES[:1])
         }
         value |= {

@@ -77,13 +77,16 @@ def test_mining_stands_beside_the_same_runs_without(
         "backbone": "b",
         "untouched": {"recall@1": 0.89},
         "paired": [pair],
-        "runs": [{"loss": loss, "shares": shares} for loss in ("triplet", "n-pair")],
+        "runs": [
+            {"loss": loss, "shares": shares, "options": {"rate": rate}}
+            for loss, rate in (("triplet", 3e-5), ("n-pair", 1e-4))
+        ],
     }
     rows = cells("metric-learning", tmp_path, value)[1:]
     same = ["d", "`b`"]
     gain = f"+1.0{spread} (2)"
     assert rows == [
-        [*same, "triplet", "as trained", "89.0", "**90.0**", "**91.0**", gain],
-        [*same, "n-pair", "as trained", "89.0", "**85.0**", "", ""],
-        [*same, "n-pair", "half-way", "89.0", "**87.5**", "", ""],
+        [*same, "triplet", "3e-05", "as trained", "89.0", "**90.0**", "**91.0**", gain],
+        [*same, "n-pair", "1e-04", "as trained", "89.0", "**85.0**", "", ""],
+        [*same, "n-pair", "1e-04", "half-way", "89.0", "**87.5**", "", ""],
     ]

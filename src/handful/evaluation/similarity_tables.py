@@ -91,22 +91,24 @@ def reid(found: Iterable[Found]) -> Rows:
 
 def metric_learning(found: Iterable[Found]) -> Rows:
     """Recall@1 with and without similarity mining, the mean over the seeds."""
-    heads = ["photos", "backbone", "loss", "weights kept", "untouched", "trained", "with mining"]
-    rows = [[*heads, "difference"]]
+    heads = ["photos", "backbone", "loss", "rate", "weights kept", "untouched", "trained"]
+    rows = [[*heads, "with mining", "difference"]]
     for result in (one for one in found if one.get("protocol") == "metric-learning"):
         about = [result["dataset"], f"`{result['backbone']}`"]
         before = percent(result["untouched"]["recall@1"])
+        rates = {run["loss"]: f"{run['options']['rate']:.0e}" for run in result["runs"]}
         for pair in result["paired"]:
             gain = pair["difference"]
             spread = f" ± {100 * gain['deviation']:.1f}" if gain["deviation"] is not None else ""
             sides = [bold(pair[side]["mean"]["recall@1"]) for side in ("without", "with")]
             difference = f"{100 * gain['mean']:+.1f}{spread} ({len(pair['seeds'])})"
-            rows.append([*about, pair["loss"], _KEPT[pair["share"]], before, *sides, difference])
+            setting = [pair["loss"], rates[pair["loss"]], _KEPT[pair["share"]]]
+            rows.append([*about, *setting, before, *sides, difference])
         twice = {pair["loss"] for pair in result["paired"]}
         for run in (run for run in result["runs"] if run["loss"] not in twice):
             for share, measured in run["shares"].items():
-                cells = [run["loss"], _KEPT[float(share)], before, bold(measured["recall@1"])]
-                rows.append([*about, *cells, "", ""])
+                setting = [run["loss"], rates[run["loss"]], _KEPT[float(share)]]
+                rows.append([*about, *setting, before, bold(measured["recall@1"]), "", ""])
     return rows
 
 

@@ -12,8 +12,8 @@ from handful.methods import segmenters
 from handful.methods.presence_thresholds import TABLE, presence_threshold, thresholds
 
 
-def result(path: Path, balanced: float = 0.61, **other: object) -> Path:
-    presence = {"auroc": 0.8, "present": 9, "absent": 9, "balanced": balanced, "empty": 0.1}
+def result(path: Path, careful: float = 0.61, **other: object) -> Path:
+    presence = {"auroc": 0.8, "present": 9, "absent": 9, "careful": careful, "empty": 0.1}
     value = {
         "dataset": "validation",
         "model": "prototypes",

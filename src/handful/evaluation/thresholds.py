@@ -1,9 +1,9 @@
 """Keep the thresholds of presence: ``python -m handful.evaluation.thresholds RESULT.json ...``.
 
 The results are those of ``handful evaluate segmentation --dataset validation --absent N --out``.
-The threshold with which most present and absent classes are told apart goes into the package's
-table; or, where the result is of weights in a run's folder, named by ``--run RUN`` before the
-result, into the card there.
+The threshold that holds back one present class in ten goes into the package's table; or, where the
+result is of weights in a run's folder, named by ``--run RUN`` before the result, into the card
+there.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def keep_threshold(result: Path, run: Path | None = None, table: Path = TABLE) -
     presence = found["metrics"].get("presence")
     if presence is None:
         raise InputError(f"{result}: says nothing of absent classes; measure with --absent 500")
-    threshold = round(float(presence["balanced"]), 4)
+    threshold = round(float(presence["careful"]), 4)
     if run is not None:
         _into_card(result, found, run, threshold)
     elif found.get("sha256") is not None:

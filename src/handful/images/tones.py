@@ -56,3 +56,42 @@ def to_uint8(grey: NDArray[Any]) -> NDArray[np.uint8]:
         black, white = 0.0, float(2**depth - 1)
     span = max(white - black, np.finfo(np.float64).tiny)
     return np.floor(255 * (values - black) / span + 0.5).clip(0, 255).astype(np.uint8)
+
+
+DARK = 128
+"""A picture whose brightest tones are below this is dark."""
+
+BRIGHTEST = 0.003
+"""The share of pixels whose tones count as the brightest: more than a few hot pixels."""
+
+
+def brighten(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Bring the brightest tones of a dark picture to white; leave any other as it is.
+
+    Fluorescence and night pictures use a part of the scale, each another one, so that what is
+    learned from one does not fit the next. All tones are multiplied alike: black and the colours
+    stay.
+
+    Parameters
+    ----------
+    image : ndarray
+        (H, W, 3) uint8.
+
+    Returns
+    -------
+    ndarray
+        (H, W, 3) uint8; the same array where the picture is not `DARK`, or all black.
+
+    Examples
+    --------
+    >>> night = np.zeros((10, 10, 3), np.uint8)
+    >>> night[4:6, 4:6] = (50, 20, 0)
+    >>> brighten(night)[4, 4].tolist()
+    [255, 102, 0]
+    """
+    brightest = float(np.quantile(image.max(-1), 1 - BRIGHTEST, method="higher"))
+    if not 0 < brightest < DARK:
+        return image
+    scale = np.minimum(np.arange(256) * (255 / brightest) + 0.5, 255).astype(np.uint8)
+    brightened: NDArray[np.uint8] = scale[image]
+    return brightened

@@ -68,7 +68,7 @@ def _figure(path: Path, entry: zoo.Card) -> zoo.Figure:
             f"{path}: was measured on {measured['model']} with weights {measured['sha256']}, not on"
             f" {entry.name} with {entry.sha256}: measure again"
         )
-    metric = next(name for name in ("accuracy", "recall@1") if name in found["metrics"])
+    metric = next(name for name in ("accuracy", "recall@1", "miou") if name in found["metrics"])
     kind = f", {found['ways']}-way {found['shots']}-shot" if "ways" in found else ""
     size = f", {found['size']} pixels" if "size" in found else ""
     return zoo.Figure(

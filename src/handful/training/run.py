@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -156,7 +157,7 @@ def _write_entry(recipe: Recipe, trained: Trained, command: str, out: Path) -> z
         input=trained.input,
         files=zoo.LearnedFrom(list=FILES, count=len(trained.files)),
     )
-    write_text(out / FILES, _by_folder(trained.files))
+    write_text(out / FILES, by_folder(trained.files))
     return zoo.save_entry(out, card, trained.tensors)
 
 
@@ -176,8 +177,17 @@ def _card(recipe: Recipe, **facts: Any) -> zoo.Card:
         raise InputError(f"recipe {name}: {place}: {first['msg']}") from error
 
 
-def _by_folder(paths: list[str]) -> str:
-    """List files as one line a folder: the folder, and the names in it."""
+def by_folder(paths: Sequence[str]) -> str:
+    """List files as one line a folder: the folder, and every name in it.
+
+    Names that count up without a gap are named by their first and last.
+
+    Examples
+    --------
+    >>> print(by_folder(["a/1.png", "a/2.png", "a/3.png", "b/x2.png", "b/x9.png"]), end="")
+    a/: 1.png .. 3.png (3)
+    b/: x2.png x9.png
+    """
     folders: dict[str, list[str]] = {}
     for path in paths:
         folder, _, name = path.rpartition("/")
@@ -186,8 +196,14 @@ def _by_folder(paths: list[str]) -> str:
 
 
 def _span(names: list[str]) -> str:
-    """Shorten names that count up, as in ``0001_01.png .. 0001_20.png (20)``."""
-    return f"{names[0]} .. {names[-1]} ({len(names)})" if len(names) > 2 else " ".join(names)
+    """Shorten names that count up without a gap, as in ``0001_01.png .. 0001_20.png (20)``."""
+    parts = [re.fullmatch(r"(.*?)(\d+)(\D*)", name) for name in names]
+    counted = [(m[1], int(m[2]), m[3]) for m in parts if m]
+    first = counted[0] if counted else ("", 0, "")
+    gapless = [(first[0], first[1] + k, first[2]) for k in range(len(names))]
+    if len(names) > 2 and counted == gapless:
+        return f"{names[0]} .. {names[-1]} ({len(names)})"
+    return " ".join(names)
 
 
 def _build(

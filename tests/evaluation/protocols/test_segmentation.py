@@ -246,6 +246,8 @@ def test_more_queries_for_presence_than_for_overlap(photos: SegmentationSet) -> 
     best = max(float((yes >= cut).mean() + (no < cut).mean()) for cut in cuts)
     balanced = presence["balanced"]
     assert (yes >= balanced).mean() + (no < balanced).mean() == pytest.approx(best)
+    # 5 of 50 present classes are held back by the careful one
+    assert (yes < presence["careful"]).sum() <= 5 < (yes <= presence["careful"]).sum() + 1
     with pytest.raises(InputError, match="there are 50 episodes; draw more"):
         measure(Unsure(), photos, episodes, View(64, 64), absent=51)
 

@@ -32,6 +32,9 @@ from handful.metrics.verification import auroc, balanced_cut
 CURVE = 21
 """Points of the curve of mIoU against absent classes answered empty."""
 
+HELD_BACK = 0.1
+"""The share of present classes that a careful threshold answers as absent."""
+
 
 def measure(
     method: SegmentationMethod,
@@ -167,8 +170,10 @@ def presence_metrics(
         ``interval``; ``present`` and ``absent``, how many; ``threshold``; ``empty``, the share of
         absent classes answered by an empty mask at that threshold, ``kept``, the share of present
         ones that is not held back, and ``miou`` of the usual episodes at it; ``balanced``, the
-        threshold with the largest sum of both shares (what to set, when these are validation
-        classes); ``curve``, as thresholds rise from none: [threshold, empty, mIoU].
+        threshold with the largest sum of both shares, and ``careful``, that which holds back one
+        present class in ten (what to set, when these are validation classes: a mask too many is
+        seen, one too few is lost); ``curve``, as thresholds rise from none: [threshold, empty,
+        mIoU].
     """
     gate = np.quantile(absent.presence, np.linspace(0, 1, CURVE))
     gate[0] = 0  # nothing is held back
@@ -184,6 +189,7 @@ def presence_metrics(
         "kept": float((yes >= threshold).mean()),
         "miou": _gated_miou(answers, episodes, threshold),
         "balanced": balanced_cut(yes, no),
+        "careful": float(np.quantile(yes, HELD_BACK)),
         "curve": [
             [float(cut), _empty_share(absent, cut), _gated_miou(answers, episodes, cut)]
             for cut in gate.tolist()

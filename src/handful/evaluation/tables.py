@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from handful.errors import InputError
-from handful.evaluation import similarity_tables
+from handful.evaluation import segmentation_tables, similarity_tables
 from handful.evaluation.published import omniglot_rows
 from handful.evaluation.similarity_tables import Found, Rows, bold, percent
 from handful.files import write_text
@@ -78,7 +78,7 @@ def training(found: Iterable[Found]) -> Rows:
     """Cost of the training runs, and what they reached on validation alphabets."""
     rows = [["recipe", "images", "minutes", "one-shot accuracy, validation"]]
     for result in found:
-        if result.get("protocol") == "training":
+        if result.get("protocol") == "training" and "one_shot" in result["metrics"]:
             minutes = f"{result['seconds'] / 60:.0f}"
             share = percent(result["metrics"]["one_shot"])
             rows.append([f"`{result['model']}`", f"{result['images']:,}", minutes, share])
@@ -215,6 +215,7 @@ _TABLES: dict[str, Callable[[Iterable[Found]], Rows]] = {
     "retrieval": similarity_tables.retrieval,
     "reid": similarity_tables.reid,
     "metric-learning": similarity_tables.metric_learning,
+    "segmentation": segmentation_tables.segmentation,
 }
 
 

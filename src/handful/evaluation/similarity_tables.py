@@ -47,7 +47,8 @@ def bold(share: float, interval: Iterable[float] | None = None) -> str:
 
 def erasing(found: Iterable[Found]) -> Rows:
     """Similarity lost by erasing the fifth that an explanation marks, against shifted masks."""
-    rows = [["marked", "model", "triplets", "lost", "lost to shifted masks", "ratio", "above 1"]]
+    heads = ["marked", "model", "triplets", "lost", "lost to shifted masks", "ratio"]
+    rows = [[*heads, "lost more than shifted, %"]]
     for result in (one for one in found if one.get("protocol") == "erasing"):
         for way, name in _ERASED.items():
             if way not in result["metrics"]:

@@ -62,6 +62,9 @@ def test_the_three_losses_by_hand() -> None:
     for kind in MINED:
         features = [torch.from_numpy(x) for x in (a, p, n, m)[: IMAGES[kind]]]
         assert float(mining_loss(features, kind)) == pytest.approx(expected[kind], rel=1e-12)
+        # a pair is to fail either way
+        turned = expected[kind] if kind == "same" else -expected[kind]
+        assert float(mining_loss(features, kind, failing=True)) == pytest.approx(turned, rel=1e-12)
     whole = objective(torch.tensor(2.0), torch.tensor(-0.5))
     assert float(whole) == pytest.approx(2 + 0.2 * -0.5)
 

@@ -59,7 +59,7 @@ def soft_mask(images: Tensor, maps: Tensor, slope: float = 10.0, threshold: floa
     return images * torch.where(marked, kept, torch.ones_like(kept))
 
 
-def mining_loss(features: Sequence[Tensor], kind: Kind) -> Tensor:
+def mining_loss(features: Sequence[Tensor], kind: Kind, failing: bool = False) -> Tensor:
     """Return L_sm of the features of masked tuples, averaged over the batch.
 
     Parameters
@@ -69,6 +69,9 @@ def mining_loss(features: Sequence[Tensor], kind: Kind) -> Tensor:
     kind : {"same", "triplet", "quadruplet"}
         ``same``: -|f1 - f2| of a positive pair; ``triplet``: |fa - fp| - |fa - fn|;
         ``quadruplet``: the triplets of both negatives, added.
+    failing : bool
+        Section 3.2 says of triplets what it says of pairs: with what decides erased, their
+        criterion is to fail. Equation 2 as printed asks that it still hold. True turns its sign.
 
     Raises
     ------
@@ -89,7 +92,8 @@ def mining_loss(features: Sequence[Tensor], kind: Kind) -> Tensor:
         return -torch.mean(near)
     far = [vector_norm(anchor - negative, dim=-1) for negative in negatives]
     gaps = torch.stack([near - distance for distance in far])
-    return torch.mean(torch.sum(gaps, dim=0))
+    loss = torch.mean(torch.sum(gaps, dim=0))
+    return -loss if failing else loss
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,8 @@ class SimilarityMining:
         Of the soft mask.
     through_weights : bool
         Whether the attention's gradient also goes through w.
+    failing : bool
+        See `mining_loss`.
 
     Examples
     --------
@@ -120,6 +126,7 @@ class SimilarityMining:
     slope: float = 10.0
     threshold: float = 0.5
     through_weights: bool = False
+    failing: bool = False
 
     def __call__(
         self, network: Cut, images: Tensor, maps: Tensor, vectors: Tensor, kind: Kind
@@ -154,7 +161,7 @@ class SimilarityMining:
         )
         masked = soft_mask(images.flatten(0, 1), attended, self.slope, self.threshold)
         found = normalize(network.both(masked)[1], dim=-1).view(roles, -1, vectors.shape[1])
-        return mining_loss(list(found), kind)
+        return mining_loss(list(found), kind, self.failing)
 
 
 def objective(metric_loss: Tensor, mined: Tensor, gamma: float = GAMMA) -> Tensor:

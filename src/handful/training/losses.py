@@ -111,7 +111,7 @@ def make_loss(
     >>> learned is None
     True
     """
-    own: dict[str, Loss] = {
+    own: dict[str, Callable[..., Tensor]] = {
         "contrastive": contrastive,
         "triplet": triplet,
         "quadruplet": quadruplet,

@@ -58,6 +58,8 @@ class TuningOptions(BaseModel):
         Tuples mined in a step.
     slope, threshold : float
         Of mining's soft mask.
+    failing : bool
+        Whether erased triplets are to fail, see `handful.methods.similarity_mining.mining_loss`.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -75,6 +77,7 @@ class TuningOptions(BaseModel):
     tuples: int = Field(3, ge=1)
     slope: float = Field(10.0, gt=0)
     threshold: float = Field(0.5, gt=0, lt=1)
+    failing: bool = False
 
 
 class Learner(nn.Module):
@@ -143,7 +146,7 @@ class TuningTask:
         self.options, self.steps = options, steps
         self.batch_size = options.classes * options.photos
         self._start = {name: value.clone() for name, value in model.tail.state_dict().items()}
-        self.mining = SimilarityMining(options.slope, options.threshold)
+        self.mining = SimilarityMining(options.slope, options.threshold, failing=options.failing)
 
     def optimizer(self) -> Optimizer:
         """Return AdamW over what learns."""

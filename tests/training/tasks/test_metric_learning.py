@@ -28,6 +28,13 @@ SMALL = [
 ]
 
 
+def test_what_a_loss_learns_is_kept_with_the_run(coats: Path, tmp_path: Path) -> None:
+    changes = ["options.loss=proxy-nca", "options.gamma=0"]
+    run_recipe(read_recipe("triplet", [*SMALL, *changes]), coats, tmp_path / "run")
+    kept = zoo.load_weights(tmp_path / "run" / "weights.safetensors")
+    assert not any("proxies" in name for name in kept)  # nobody compares photos by them
+
+
 @pytest.mark.parametrize("name", ["contrastive", "triplet", "quadruplet"])
 def test_a_run_of_every_recipe(coats: Path, tmp_path: Path, name: str) -> None:
     answer = run_recipe(read_recipe(name, SMALL), coats, tmp_path / "run")

@@ -69,7 +69,8 @@ class MetricLearner(Learner):
 
     def __init__(self, tail: Tail, loss: Loss, learned: nn.Module | None, kind: Kind) -> None:
         super().__init__(tail, kind)
-        self._loss, self.learned = loss, learned
+        # in a list: a loss that learns is no second part of the module
+        self._criterion, self.learned = [loss], learned
 
     def forward(self, frozen: Tensor) -> tuple[Tensor, Tensor]:
         """Map the trunk's output to the last map and the vectors (N, D)."""
@@ -78,7 +79,7 @@ class MetricLearner(Learner):
 
     def criterion(self, maps: Tensor, vectors: Tensor, index: Tensor) -> Tensor:
         """Return the loss of unit vectors."""
-        return self._loss(normalize(vectors.float(), dim=1), index)
+        return self._criterion[0](normalize(vectors.float(), dim=1), index)
 
     def cut(self) -> Cut:
         """Return the whole network, whose attention has a closed form."""

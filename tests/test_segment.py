@@ -15,9 +15,10 @@ from handful.data.pictures import Cutout
 from handful.data.samples import nuclei
 from handful.data.support import Support
 from handful.errors import InputError
+from handful.methods.choice import UNMASKED
 from handful.methods.zoom import Zoom
 from handful.report.segmentation import Segmented
-from handful.segment import UNMASKED, Segmenter
+from handful.segment import Segmenter
 
 Pixels = NDArray[np.uint8]
 COLOURS = {"red": (220, 40, 30), "blue": (30, 60, 220)}

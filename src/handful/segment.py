@@ -9,7 +9,8 @@ The verb knows people's pictures; how a class is found from its examples is a me
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -25,36 +26,16 @@ from handful.data.support import Support
 from handful.errors import InputError
 from handful.files import sha256
 from handful.images import ImageLike
+from handful.images.tones import brighten
 from handful.methods import segmenters
-from handful.methods.mask_check import Shot, check_masks
-from handful.methods.mask_support import Example, Given, MaskLike, Taught, gather
+from handful.methods.choice import MATTER, THINGS, choose_segmenter
+from handful.methods.mask_learning import finds_better, learn, objects_zoom
+from handful.methods.mask_support import Given, MaskLike, Taught, gather
 from handful.methods.refining import Refine, refine_masks
 from handful.methods.segmenter import Image, SegmentationMethod
 from handful.methods.separating import SPECK, separate
 from handful.methods.support_states import pack_states, unpack_states
-from handful.methods.zoom import (
-    Zoom,
-    choose_zoom,
-    decide_at,
-    encode_tiles,
-    learning_tiles,
-    soft_masks,
-)
-
-DEFAULT = "discriminant:handful-base"
-"""The model of ``auto``: nothing is trained, and the network comes with the package."""
-
-UNMASKED = "attention-score:handful-base"
-"""The model of ``auto`` where examples have labels alone."""
-
-_AUTO: dict[Taught, tuple[str, str]] = {
-    "masks": (DEFAULT, "auto: examples with masks"),
-    "boxes": (DEFAULT, "auto: examples with boxes, GrabCut made their masks"),
-    "labels": (UNMASKED, "auto: examples with labels alone, no masks"),
-}
-
-# share of a picture that an object covers, where nobody marked one
-_TYPICAL = 0.1
+from handful.methods.zoom import Zoom, decide_at, soft_masks
 
 # what one picture may need at a time: the next is decoded meanwhile
 _AHEAD = 1
@@ -69,7 +50,8 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]
     Parameters
     ----------
     model : str, path or SegmentationMethod
-        ``"auto"`` (`DEFAULT`, or `UNMASKED` where examples have labels alone), a name of
+        ``"auto"`` (see `handful.methods.choice.choose_segmenter`; where a classifier of pixels
+        finds the examples themselves better, that), a name of
         `handful.methods.segmenters`, or a method object.
     device : str
         ``"auto"``, ``"cpu"``, ``"cuda"``, ...
@@ -174,25 +156,18 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]
             a wrong option.
         """
         classes, examples, taught = gather(images, masks, labels)
-        method, chosen = self._load(taught)
+        zoom = objects_zoom(classes, examples) if taught != "labels" else None
+        method, chosen = self._load(taught, zoom, len(classes))
         _limit(method, self.reject)
-        zoom = _zoom(method, classes, examples, taught)
-        shots: dict[str, list[Shot]] = {label: [] for label in classes}
-        for place, example in enumerate(examples):
-            for label, shot in _shots(method, place, example, zoom):
-                if label in shots:
-                    shots[label].append(shot)
-        states = [
-            method.condition(
-                [features for shot in of_class for features in shot.features],
-                [mask for shot in of_class for mask in shot.masks],
-            )
-            for of_class in shots.values()
-        ]
-        self.check_ = check_masks(method, shots)
+        learned = learn(method, classes, examples, zoom)
+        if self.model == "auto" and method.name == THINGS:
+            rival = learn(self._named(MATTER), classes, examples, zoom)
+            if finds_better(rival, learned):
+                learned, chosen = rival, f"{chosen}, which it finds better than {THINGS}"
+        self.check_ = learned.check
         self.skipped_ = images.skipped if isinstance(images, SegmentationSet | Support) else ()
         self.images_ = tuple(example.image for example in examples)
-        return self._know(method, np.array(classes), states, zoom, chosen)
+        return self._know(learned.method, np.array(classes), learned.states, learned.zoom, chosen)
 
     @overload  # a str is an iterable of str too; the first form wins
     def predict(  # type: ignore[overload-overlap]
@@ -273,12 +248,13 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]
         """
         limit = self.threshold_
         kind, tensors = pack_states(self.states_)
+        own = zoo.is_entry(self.model) if isinstance(self.model, str | os.PathLike) else False
         state: dict[str, Any] = {
-            "method": self.method_.name,
+            "method": str(Path(self.model).resolve()) if own else self.method_.name,
             "kind": kind,
             "classes": self.classes_.tolist(),
             "images": self.images_,
-            "zoom": {"factor": self.zoom_.factor, "typical": self.zoom_.typical},
+            "zoom": asdict(self.zoom_),
             "reject": self.reject if self.reject in (None, "auto") else limit,
             "refine": self.refine,
             "split": self.split,
@@ -343,20 +319,26 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]
         self.zoom_, self.chosen_ = zoom, chosen
         return self
 
-    def _load(self, taught: Taught = "masks") -> tuple[SegmentationMethod, str]:
+    def _load(
+        self, taught: Taught = "masks", zoom: Zoom | None = None, classes: int = 1
+    ) -> tuple[SegmentationMethod, str]:
         """Return the method and why."""
         if not isinstance(self.model, str | os.PathLike):
             return self.model, "as given"
         asked = str(self.model)
         chosen = "as asked"
         if asked == "auto":
-            asked, chosen = _AUTO[taught]
+            asked, chosen = choose_segmenter(taught, zoom, classes)
         elif taught == "boxes":
             chosen = "as asked; GrabCut made the masks of the boxes"
-        return segmenters.load(asked, self.weights, self.device, self.backbone_weights), chosen
+        return self._named(asked), chosen
+
+    def _named(self, name: str) -> SegmentationMethod:
+        return segmenters.load(name, self.weights, self.device, self.backbone_weights)
 
     def _segment(self, path: str | None, image: Image) -> Segmentation:
         height, width = image.shape[:2]
+        image = brighten(image)
         soft, presence = soft_masks(self.method_, image, self.states_, self.zoom_)
         limit = self.threshold_
         # an absent class takes no pixel from another
@@ -378,33 +360,6 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]
             regions.append(Region(label, float(presence[place]), found))
         warnings = _warnings(self.zoom_.shortfall((height, width)), path or "a picture")
         return Segmentation(path, (height, width), tuple(regions), warnings)
-
-
-def _zoom(
-    method: SegmentationMethod, classes: Sequence[str], examples: Sequence[Example], taught: Taught
-) -> Zoom:
-    """Choose at which size pictures are seen: whole where no mask says how large objects are."""
-    if not getattr(method, "uses_masks", True):
-        return Zoom(None, _TYPICAL)
-    if taught == "labels":
-        raise InputError(
-            f"{method.name}: learns from masks, and the examples have labels alone; give masks, or"
-            f" take the model {UNMASKED}"
-        )
-    return choose_zoom([e.masks[label] for e in examples if label in e.masks] for label in classes)
-
-
-def _shots(
-    method: SegmentationMethod, place: int, example: Example, zoom: Zoom
-) -> list[tuple[str, Shot]]:
-    """Encode an example once, for every class that it is an example of."""
-    image = example.read()
-    tiles = learning_tiles(zoom.tiles((image.shape[0], image.shape[1])), [*example.masks.values()])
-    features = encode_tiles(method, image, tiles)
-    return [
-        (label, Shot(place, example.image, features, [tile.cut(mask) for tile in tiles]))
-        for label, mask in example.masks.items()
-    ]
 
 
 def _warnings(shortfall: float | None, path: str) -> tuple[str, ...]:

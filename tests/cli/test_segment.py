@@ -49,7 +49,7 @@ def test_the_contract_of_segment(
         *("segment", "--support", folder / "support", "--out", tmp_path / "out"),
         *("--query", folder / "query", tmp_path / "broken.png", "--save", tmp_path / "saved"),
     )
-    assert (value["model"], value["backbone"]) == ("discriminant:handful-base", "handful-base")
+    assert (value["model"], value["backbone"]) == ("mshnet-light", "handful-base")
     assert 0 <= value["threshold"] <= 1
     assert [pair[0] for pair in value["skipped"]] == [str(tmp_path / "broken.png")]
     names = [Path(result["image"]).name for result in value["results"]]
@@ -219,7 +219,7 @@ def test_classes_have_masks_of_their_own_and_an_absent_one_has_none(
     strict = ask(
         capsys,
         *("segment", "--support", root, "--query", tmp_path / "nothing.png", "--reject", 0.99),
-        *("--out", tmp_path / "none"),
+        *("--out", tmp_path / "none", "--model", "discriminant"),
     )["results"][0]["classes"][0]
     assert (strict["mask"], strict["present"], strict["area"], strict["objects"]) == (
         None,

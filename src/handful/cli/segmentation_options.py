@@ -17,11 +17,12 @@ from handful.evaluation.results import Result
 from handful.evaluation.segmentation_data import Dataset, Request, Task, prepare
 from handful.evaluation.segmenting import SIZE, View
 from handful.methods import segmenters
+from handful.methods.choice import THINGS
 from handful.methods.segmenter import SegmentationMethod
 
 Words = Annotated[list[str] | None, Parameter(consume_multiple=True, negative=())]
 
-DEFAULT = "prototypes:handful-base"
+DEFAULT = THINGS
 """The model where none is given."""
 
 ALL = "all"
@@ -252,7 +253,7 @@ def write_results(
         words = ["evaluate", protocol, *as_words({**options, **weights, "model": name})]
         seed = int(options["seed"])
         detail = _detail(result)
-        write_result(out, result, words, seed, models.device, detail, models.weights)
+        write_result(out, result, words, seed, models.device, detail, models.weights, name)
 
 
 def _detail(result: Result) -> str:

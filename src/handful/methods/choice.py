@@ -1,15 +1,23 @@
-"""The model of ``auto``: by what the examples are, drawings or photos."""
+"""The models of ``auto``: by what the examples are, drawings or photos, large things or small."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from handful.images.kind import is_drawing
+from handful.methods.mask_support import Taught
 from handful.methods.matcher import Image
+from handful.methods.zoom import Zoom
 
 Read = Callable[[int], Image]
 
 DRAWINGS, PHOTOS = "omniglot-small", "handful-base"
+
+THINGS, MATTER = "mshnet-light", "discriminant:handful-base"
+"""What segments things in photos; and what segments the small, the many and the strange."""
+
+UNMASKED = "attention-score:handful-base"
+"""What segments by examples with labels alone."""
 
 LOOKED_AT = 32
 """Examples that are looked at, spread evenly over the support."""
@@ -44,3 +52,40 @@ def choose_model(count: int, read: Read) -> tuple[str, str]:
     if 2 * drawings > looked:
         return DRAWINGS, f"auto: {drawings} of {looked} examples are drawings"
     return PHOTOS, f"auto: {looked - drawings} of {looked} examples are photos"
+
+
+def choose_segmenter(taught: Taught, zoom: Zoom | None, classes: int = 1) -> tuple[str, str]:
+    """Choose by what the examples teach, how large their objects are, and of how many classes.
+
+    A network that was trained on photos of things finds things of another kind well where they
+    fill a fair part of the photo. Cells, defects and grains are nothing that it has seen: there, a
+    classifier of pixels that is fitted to the examples alone does better. So it does where
+    several classes are to be told apart, of which the network may take any for the thing.
+
+    Parameters
+    ----------
+    taught : {"masks", "boxes", "labels"}
+        What the examples have.
+    zoom : Zoom or None
+        How large pictures are to be seen by the size of the objects; None without masks.
+    classes : int
+        How many there are.
+
+    Returns
+    -------
+    name, reason : str
+        A name of `handful.methods.segmenters`, and one clause that says why.
+
+    Examples
+    --------
+    >>> choose_segmenter("masks", Zoom(None, 0.2))
+    ('mshnet-light', 'auto: examples with masks of large objects')
+    """
+    if taught == "labels" or zoom is None:
+        return UNMASKED, "auto: examples with labels alone, no masks"
+    made = "masks" if taught == "masks" else "boxes, GrabCut made their masks,"
+    if classes > 1:
+        return MATTER, f"auto: examples with {made} of {classes} classes"
+    if zoom.factor is None:
+        return THINGS, f"auto: examples with {made} of large objects"
+    return MATTER, f"auto: examples with {made} of small objects"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from handful.answers import MaskCheck, MaskSuspect
 from handful.methods.segmenter import Features, Mask, SegmentationMethod
@@ -70,7 +70,7 @@ def check_masks(
         if len(showing) < 2:
             continue
         looked = showing[:: -(-len(showing) // MOST)]
-        found = [_overlap(method, shot, examples) for shot in looked]
+        found = [_left_out(method, shot, examples) for shot in looked]
         overlaps += found
         usual = median(found)
         if len(showing) >= LEAST and usual >= TRUSTED:
@@ -85,18 +85,33 @@ def check_masks(
     return MaskCheck(sum(overlaps) / len(overlaps), len(overlaps), tuple(suspects))
 
 
-def _overlap(method: SegmentationMethod, left_out: Shot, examples: Sequence[Shot]) -> float:
-    """Return the IoU of an example's mask and the one that the others find."""
-    others = [shot for shot in examples if shot is not left_out]
-    state = method.condition(
-        [features for shot in others for features in shot.features],
-        [mask for shot in others for mask in shot.masks],
-    )
+def overlap(method: SegmentationMethod, shot: Shot, state: Any) -> float:
+    """Return the IoU of an example's mask and what a method finds in its picture.
+
+    Parameters
+    ----------
+    method : SegmentationMethod
+        The method.
+    shot : Shot
+        An example that shows the object.
+    state : object
+        What the method made of the class.
+    """
     both = either = 0
-    for features, mask in zip(left_out.features, left_out.masks, strict=True):
+    for features, mask in zip(shot.features, shot.masks, strict=True):
         soft = method.answer(features, [state]).masks.float().cpu()
         found = decide_at(soft, (mask.shape[0], mask.shape[1]))[0]
         known = mask <= 1
         both += int((found & (mask == 1)).sum())
         either += int(((found & known) | (mask == 1)).sum())
     return both / either
+
+
+def _left_out(method: SegmentationMethod, left_out: Shot, examples: Sequence[Shot]) -> float:
+    """Return the IoU of an example's mask and the one that the others find."""
+    others = [shot for shot in examples if shot is not left_out]
+    state = method.condition(
+        [features for shot in others for features in shot.features],
+        [mask for shot in others for mask in shot.masks],
+    )
+    return overlap(method, left_out, state)

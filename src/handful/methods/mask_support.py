@@ -14,6 +14,7 @@ from handful.data.segmentation_set import SegmentationSet
 from handful.data.support import Support
 from handful.errors import InputError
 from handful.images import ImageLike, read, read_mask, size
+from handful.images.tones import brighten
 from handful.methods.refining import box_mask
 from handful.methods.segmenter import VOID, Image, Mask
 
@@ -49,8 +50,8 @@ class Example:
         return name(self.picture)
 
     def read(self) -> Image:
-        """Decode the picture."""
-        return read(self.picture)
+        """Decode the picture; a dark one is brightened."""
+        return brighten(read(self.picture))
 
 
 class Examples(NamedTuple):

@@ -126,7 +126,9 @@ def every(backbone: str = "handful-base") -> list[str]:
 
 
 def takes_backbone(name: str | os.PathLike[str]) -> bool:
-    """Say whether a method stands on a network."""
+    """Say whether a method stands on a network that may be chosen: a bundled one has its own."""
+    if str(name) in zoo.cards():
+        return False
     return _BUILDERS.get(str(name).partition(":")[0]) not in (_blind, _centre_grabcut)
 
 
@@ -191,7 +193,7 @@ def _attention(request: Request) -> SegmentationMethod:
 def _mshnet(request: Request) -> SegmentationMethod:
     from handful.backbones import check_digest
     from handful.methods.mshnet import LIGHT, PAPER, MSHNet
-    from handful.methods.mshnet.segmentation import MSHNetSegmentation
+    from handful.methods.mshnet.segmentation import TRAINED_AT, MSHNetSegmentation
 
     if request.weights is None:
         raise InputError(
@@ -214,7 +216,8 @@ def _mshnet(request: Request) -> SegmentationMethod:
     if request.card is not None:
         check_digest(request.card.input["backbone_sha256"], model.backbone)
     model.load_learned(zoo.load_weights(request.weights))
-    return MSHNetSegmentation(model.to(request.device).eval(), request.name)
+    size = known.get("size", TRAINED_AT)
+    return MSHNetSegmentation(model.to(request.device).eval(), request.name, size=size)
 
 
 def _oslsm(request: Request) -> SegmentationMethod:

@@ -27,7 +27,7 @@ from handful.methods.segmenter import (
 )
 
 SIDE = 384
-"""Long side at which a photo of large objects is seen whole, in pixels."""
+"""Long side at which a photo of large objects is seen whole, in pixels, where a method has none."""
 
 OBJECT = 48
 """Side of an object from which it is seen well: smaller ones are magnified to it."""
@@ -73,6 +73,8 @@ class Zoom:
     typical : float
         Area of a typical object: in pixels where there is a factor, as a share of the picture
         where there is none.
+    side : int
+        Long side at which a whole picture is seen, in pixels.
 
     Examples
     --------
@@ -84,6 +86,7 @@ class Zoom:
 
     factor: float | None
     typical: float
+    side: int = SIDE
 
     def typical_area(self, size: tuple[int, int]) -> float:
         """Return the area of a typical object in a picture of `size`, in pixels."""
@@ -91,7 +94,7 @@ class Zoom:
 
     def factor_at(self, size: tuple[int, int]) -> float:
         """Return the factor at which a picture of `size` = (height, width) is seen."""
-        wanted = SIDE / max(size) if self.factor is None else self.factor
+        wanted = self.side / max(size) if self.factor is None else self.factor
         return min(wanted, math.sqrt(MOST_PIXELS / (size[0] * size[1])))
 
     def shortfall(self, size: tuple[int, int]) -> float | None:

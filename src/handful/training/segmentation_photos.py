@@ -74,6 +74,7 @@ class SegmentationOptions(BaseModel):
     shots: int = Field(1, ge=1)
     per_class: int = Field(750, ge=2)
     balanced: bool = False
+    absent: float = Field(0.0, ge=0, lt=1)
     memory: float = Field(4.0, ge=0)
     validation_episodes: int = Field(60, ge=1)
 
@@ -233,7 +234,8 @@ class Draws:
         options: SegmentationOptions,
         seed: int,
     ) -> None:
-        self.dataset, self.shots, self.balanced = dataset, options.shots, options.balanced
+        self.dataset, self.shots = dataset, options.shots
+        self.balanced, self.absent = options.balanced, options.absent
         pairs = training_pairs(
             dataset, classes, options.per_class, seed, novel=validation, keep_novel=False
         )
@@ -242,6 +244,7 @@ class Draws:
             label: self.table[self.table[:, 1] == label, 0]
             for label in np.unique(self.table[:, 1]).tolist()
         }
+        self._absent: dict[tuple[int, str], NDArray[np.int64]] = {}
         few = [dataset.labels[label] for label, p in self.pools.items() if len(p) <= options.shots]
         if few:
             raise InputError(f"{dataset.root}: too few photos show {few[0]!r}; leave it out")
@@ -257,8 +260,27 @@ class Draws:
         for photo, label in self._pairs(count, generator):
             pool = self.pools[label][self.pools[label] != photo]
             places = torch.randperm(len(pool), generator=generator)[: self.shots]
-            drawn.append(Drawn(photo, label, [int(pool[place]) for place in places]))
+            support = [int(pool[place]) for place in places]
+            if self.absent and float(torch.rand((), generator=generator)) < self.absent:
+                other = self._without(label, support[0], generator)
+                photo = photo if other is None else other
+            drawn.append(Drawn(photo, label, support))
         return drawn
+
+    def _without(self, label: int, like: int, generator: torch.Generator) -> int | None:
+        """Draw a photo that does not show a class, of the set of another photo; None: all do.
+
+        Sets that were joined know other classes: where nobody marked a class, it may yet be.
+        """
+        key = (label, self.dataset.paths[like].split("/")[0])
+        if key not in self._absent:
+            photos = np.unique(self.table[:, 0])
+            known = [self.dataset.paths[photo].split("/")[0] == key[1] for photo in photos]
+            self._absent[key] = photos[np.array(known) & ~self.dataset.present[photos, label]]
+        pool = self._absent[key]
+        if not len(pool):
+            return None
+        return int(pool[int(torch.randint(len(pool), (1,), generator=generator))])
 
     def _pairs(self, count: int, generator: torch.Generator) -> list[list[int]]:
         """Return photos and classes; with the class drawn first where that is asked for."""

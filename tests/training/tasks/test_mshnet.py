@@ -48,6 +48,16 @@ def test_balanced_draws_count_every_class_alike(squares: Path) -> None:
     assert shares == pytest.approx([2 / 7, 1 / 2], abs=0.06)
 
 
+def test_absent_queries_show_another_class(squares: Path) -> None:
+    draws = task(squares, absent=0.3).draws
+    drawn = draws.draw(600, torch.Generator().manual_seed(0))
+    shown = [bool(draws.dataset.present[one.query, one.label]) for one in drawn]
+    assert 1 - np.mean(shown) == pytest.approx(0.3, abs=0.05)
+    assert all(one.query not in one.support for one in drawn)
+    trained = {int(photo) for photo in draws.table[:, 0]}
+    assert {one.query for one in drawn} <= trained
+
+
 def test_features_are_the_same_whether_kept_or_not(squares: Path) -> None:
     kept, fresh = task(squares), task(squares, memory=0.0)
     for _ in range(2):

@@ -17,6 +17,9 @@ from handful.methods.mshnet.network import MSHNet
 from handful.methods.mshnet.support import SupportState
 from handful.methods.segmenter import Answer, Features, Image, Mask
 
+TRAINED_AT = 241
+"""Side of the squares of the recipes, in pixels."""
+
 
 class MSHNetSegmentation:
     """MSHNet as a `handful.methods.segmenter.SegmentationMethod`.
@@ -29,6 +32,13 @@ class MSHNetSegmentation:
         The name under which results quote it.
     threshold : float
         Presence at or above which the class is said to be there.
+    size : int
+        Side of the squares that it was trained on, in pixels.
+
+    Attributes
+    ----------
+    side : int
+        Long side at which whole photos are best seen: at 4:3, as many pixels as it was trained on.
 
     Examples
     --------
@@ -41,8 +51,11 @@ class MSHNetSegmentation:
     torch.Size([2, 16, 16])
     """
 
-    def __init__(self, model: MSHNet, name: str, threshold: float = 0.5) -> None:
+    def __init__(
+        self, model: MSHNet, name: str, threshold: float = 0.5, size: int = TRAINED_AT
+    ) -> None:
         self.model = fused(model)
+        self.side = round(size * 2 / 3**0.5)
         self.name = name
         self.backbone = model.backbone.name
         self.threshold = threshold

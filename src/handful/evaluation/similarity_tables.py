@@ -102,7 +102,9 @@ def metric_learning(found: Iterable[Found]) -> Rows:
             gain = pair["difference"]
             spread = f" ± {100 * gain['deviation']:.1f}" if gain["deviation"] is not None else ""
             sides = [bold(pair[side]["mean"]["recall@1"]) for side in ("without", "with")]
-            difference = f"{100 * gain['mean']:+.1f}{spread} ({len(pair['seeds'])})"
+            # a zero is added lest it be written as -0.0
+            mean = round(100 * gain["mean"], 1) + 0.0
+            difference = f"{mean:+.1f}{spread} ({len(pair['seeds'])})"
             setting = [pair["loss"], rates[pair["loss"]], _KEPT[pair["share"]]]
             rows.append([*about, *setting, before, *sides, difference])
         twice = {pair["loss"] for pair in result["paired"]}

@@ -248,9 +248,10 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]
         """
         limit = self.threshold_
         kind, tensors = pack_states(self.states_)
-        own = zoo.is_entry(self.model) if isinstance(self.model, str | os.PathLike) else False
+        asked = self.model if isinstance(self.model, str | os.PathLike) else ""
+        own = bool(asked) and zoo.is_entry(asked)
         state: dict[str, Any] = {
-            "method": str(Path(self.model).resolve()) if own else self.method_.name,
+            "method": str(Path(asked).resolve()) if own else self.method_.name,
             "kind": kind,
             "classes": self.classes_.tolist(),
             "images": self.images_,

@@ -155,5 +155,8 @@ def test_attention_by_stripes_has_the_closed_form(rows: int, parts: int) -> None
     closed = attention(maps.detach(), vectors.detach(), weights, head, "local")
     expected = attention_by_autograd(maps, vectors, weights, "local")
     torch.testing.assert_close(closed, expected, rtol=1e-10, atol=1e-14)
-    pooled = [attention(maps, vectors, weights, head), attention_by_autograd(maps, vectors, weights)]
+    pooled = [
+        attention(maps, vectors, weights, head),
+        attention_by_autograd(maps, vectors, weights),
+    ]
     torch.testing.assert_close(pooled[0], pooled[1], rtol=1e-10, atol=1e-14)

@@ -16,7 +16,7 @@ from handful.data.samples import nuclei
 from handful.data.support import Support
 from handful.errors import InputError
 from handful.methods.choice import UNMASKED
-from handful.methods.zoom import Zoom
+from handful.methods.masks.zoom import Zoom
 from handful.report.segmentation import Segmented
 from handful.segment import Segmenter
 

@@ -21,7 +21,7 @@ from sklearn.base import BaseEstimator
 from handful import zoo
 from handful.answers import Region, Segmentation, Segmentations
 from handful.data.pictures import decode_ahead, is_one, many, name
-from handful.data.segmentation_set import SegmentationSet
+from handful.data.segmentation.photos import SegmentationSet
 from handful.data.support import Support
 from handful.errors import InputError
 from handful.files import sha256
@@ -29,13 +29,13 @@ from handful.images import ImageLike
 from handful.images.tones import brighten
 from handful.methods import segmenters
 from handful.methods.choice import MATTER, THINGS, choose_segmenter
-from handful.methods.mask_learning import finds_better, learn, objects_zoom
-from handful.methods.mask_support import Given, MaskLike, Taught, gather
-from handful.methods.refining import Refine, refine_masks
+from handful.methods.masks.learning import finds_better, learn, objects_zoom
+from handful.methods.masks.refining import Refine, refine_masks
+from handful.methods.masks.separating import SPECK, separate
+from handful.methods.masks.states import pack_states, unpack_states
+from handful.methods.masks.support import Given, MaskLike, Taught, gather
+from handful.methods.masks.zoom import Zoom, decide_at, soft_masks
 from handful.methods.segmenter import Image, SegmentationMethod
-from handful.methods.separating import SPECK, separate
-from handful.methods.support_states import pack_states, unpack_states
-from handful.methods.zoom import Zoom, decide_at, soft_masks
 
 # what one picture may need at a time: the next is decoded meanwhile
 _AHEAD = 1
@@ -59,9 +59,9 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]
         A class whose score is below this is answered as absent. ``"auto"`` is the model's
         threshold; None never answers so unless no pixel is found; a number lies in [0, 1].
     refine : "edges", "grabcut" or None
-        How masks are drawn to the edges of the picture, see `handful.methods.refining`.
+        How masks are drawn to the edges of the picture, see `handful.methods.masks.refining`.
     split : bool
-        Whether objects that touch are counted one by one, see `handful.methods.separating`.
+        Whether objects that touch are counted one by one, see `handful.methods.masks.separating`.
     min_area : "auto" or float
         Parts of fewer pixels are left out. ``"auto"``: a tenth of a typical object, which is the
         median of the connected parts of the examples' masks; a hundredth of the picture where

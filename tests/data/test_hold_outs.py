@@ -9,8 +9,8 @@ from PIL import Image
 
 from handful.data import msrc, voc
 from handful.data.hold_outs import VALIDATION, hold_out
-from handful.data.segmentation_join import join
-from handful.data.segmentation_set import SegmentationSet, from_label_maps
+from handful.data.segmentation.joining import join
+from handful.data.segmentation.photos import SegmentationSet, from_label_maps
 from handful.errors import InputError
 
 

@@ -12,8 +12,8 @@ from PIL import Image
 
 from handful.data import coco20i, msrc, pascal5i, voc
 from handful.data.fss1000 import read_fss1000
-from handful.data.segmentation_folder import read_folder
-from handful.data.segmentation_set import resized_mask
+from handful.data.segmentation.folder import read_folder
+from handful.data.segmentation.photos import resized_mask
 from handful.errors import InputError
 
 Values = NDArray[np.uint8]

@@ -9,7 +9,7 @@ from handful import zoo
 from handful.errors import InputError
 from handful.evaluation.thresholds import keep_threshold, main
 from handful.methods import segmenters
-from handful.methods.presence_thresholds import TABLE, presence_threshold, thresholds
+from handful.methods.masks.thresholds import TABLE, presence_threshold, thresholds
 
 
 def result(path: Path, careful: float = 0.61, **other: object) -> Path:

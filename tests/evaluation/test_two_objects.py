@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from handful.data.segmentation_folder import read_pairs
-from handful.data.segmentation_set import SegmentationSet
+from handful.data.segmentation.folder import read_pairs
+from handful.data.segmentation.photos import SegmentationSet
 from handful.evaluation.two_objects import draw_cases, object_areas, photos_of_pairs
 
 CLASSES = ["a", "b", "c"]

@@ -17,8 +17,8 @@ from handful.methods.dense_siamese import (
     DenseSiameseSegmentation,
     pair_loss,
 )
+from handful.methods.masks.states import pack_states, unpack_states
 from handful.methods.segmenter import CUT, Mask, SegmentationMethod
-from handful.methods.support_states import pack_states, unpack_states
 
 
 class Colours(FeatureMaps):

@@ -19,8 +19,8 @@ from handful.backbones.handful_base import HandfulBase
 from handful.backbones.tail import Tail
 from handful.errors import InputError
 from handful.methods import segmenters
+from handful.methods.masks.states import pack_states, unpack_states
 from handful.methods.segmenter import SegmentationMethod
-from handful.methods.support_states import pack_states, unpack_states
 from handful.methods.weak_segmentation import SIDE, WeakSegmentation, Weights
 from handful.segment import Segmenter
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from handful.answers import Region, Segmentation, Segmentations
-from handful.data.segmentation_folder import read_folder
+from handful.data.segmentation.folder import read_folder
 from handful.report.page import Page
 from handful.report.segmentation import Segmented, colours_of, overlay
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from handful.backbones import build
-from handful.data.segmentation_folder import read_folder
+from handful.data.segmentation.folder import read_folder
 from handful.errors import InputError
 from handful.training.recipe import options, read_recipe
 from handful.training.segmentation_photos import (

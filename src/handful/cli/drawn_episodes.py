@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from handful.data.segmentation_episodes import SegmentationEpisodes, sample_episodes
+from handful.data.segmentation.episodes import SegmentationEpisodes, sample_episodes
 from handful.errors import InputError
 from handful.evaluation.segmentation_data import Task
 from handful.evaluation.segmenting import Run

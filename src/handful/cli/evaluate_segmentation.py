@@ -20,7 +20,7 @@ from handful.cli.segmentation_options import (
     write_results,
     written,
 )
-from handful.data.segmentation_episodes import SegmentationEpisodes, sample_episodes
+from handful.data.segmentation.episodes import SegmentationEpisodes, sample_episodes
 from handful.evaluation.protocols import segmentation as protocol
 from handful.evaluation.published_segmentation import segmentation_rows
 from handful.evaluation.results import Result, write_rows

@@ -19,10 +19,10 @@ from handful.data.annotations.labelme import write_labelme
 from handful.data.annotations.mask import write_labels, write_mask
 from handful.data.annotations.objects import FoundImage, FoundObject, write_table
 from handful.data.pictures import box, whole
-from handful.data.segmentation_set import SegmentationSet
+from handful.data.segmentation.photos import SegmentationSet
 from handful.data.support import Support
 from handful.images import read, resize
-from handful.methods.refining import box_mask
+from handful.methods.masks.refining import box_mask
 from handful.report.segmentation import (
     CELL,
     answer_panel,

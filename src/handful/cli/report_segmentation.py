@@ -13,7 +13,7 @@ from handful.cli.common import Json, emit
 from handful.cli.drawn_episodes import Drawing
 from handful.cli.measuring import Count
 from handful.cli.segmentation_options import DataOptions, ModelOptions, as_words, given, written
-from handful.data.segmentation_episodes import SegmentationEpisodes
+from handful.data.segmentation.episodes import SegmentationEpisodes
 from handful.errors import InputError
 from handful.evaluation.segmenting import SIZE, Run, View
 from handful.evaluation.two_objects import Kind

@@ -16,8 +16,8 @@ from handful.data.annotations.classes import numbered, read_classes
 from handful.data.annotations.mask import OBJECT
 from handful.data.pictures import Cutout, name, whole
 from handful.data.progress import track
-from handful.data.segmentation_set import SegmentationSet, from_label_maps
-from handful.data.segmentation_support import read_examples
+from handful.data.segmentation.photos import SegmentationSet, from_label_maps
+from handful.data.segmentation.support import read_examples
 from handful.data.support import Support
 from handful.errors import InputError
 from handful.images import list_images

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from handful.data.annotations.coco import CocoFile, read_coco
 from handful.data.annotations.shapes import AnnotatedImage, from_shapes
-from handful.data.segmentation_set import SegmentationSet
+from handful.data.segmentation.photos import SegmentationSet
 from handful.errors import InputError
 
 FOLDS = 4

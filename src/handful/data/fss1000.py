@@ -19,7 +19,7 @@ import numpy as np
 from handful.data.annotations.mask import Mask
 from handful.data.class_folders import read_class_folders
 from handful.data.progress import in_threads
-from handful.data.segmentation_set import Indices, SegmentationSet
+from handful.data.segmentation.photos import Indices, SegmentationSet
 from handful.errors import InputError
 from handful.images import read, size
 

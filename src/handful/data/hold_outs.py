@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from handful.data import msrc
-from handful.data.segmentation_join import join
-from handful.data.segmentation_set import SegmentationSet
+from handful.data.segmentation.joining import join
+from handful.data.segmentation.photos import SegmentationSet
 
 Name = Literal["A", "B"]
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from handful.data.annotations.classes import read_classes
-from handful.data.segmentation_set import SegmentationSet, from_label_maps
+from handful.data.segmentation.photos import SegmentationSet, from_label_maps
 from handful.errors import InputError
 from handful.images import list_images
 

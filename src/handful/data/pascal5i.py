@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from handful.data.segmentation_set import SegmentationSet, tables
+from handful.data.segmentation.photos import SegmentationSet, tables
 from handful.data.voc import AUGMENTED, CLASSES, read_list, read_voc
 from handful.errors import InputError
 

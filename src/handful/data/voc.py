@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from handful.data.segmentation_set import SegmentationSet, from_label_maps
+from handful.data.segmentation.photos import SegmentationSet, from_label_maps
 from handful.errors import InputError
 
 CLASSES = (

@@ -10,9 +10,9 @@ from typing import Literal
 from handful.data import coco20i, msrc, pascal5i, voc
 from handful.data.fss1000 import read_fss1000
 from handful.data.hold_outs import A_CLASSES, VALIDATION
-from handful.data.segmentation_folder import read_folder
-from handful.data.segmentation_join import join
-from handful.data.segmentation_set import SegmentationSet
+from handful.data.segmentation.folder import read_folder
+from handful.data.segmentation.joining import join
+from handful.data.segmentation.photos import SegmentationSet
 from handful.errors import InputError
 
 Dataset = Literal["voc", "pascal5i", "coco20i", "fss1000", "msrc", "folder", "validation"]

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from handful.data.progress import track
-from handful.data.segmentation_episodes import SegmentationEpisodes
-from handful.data.segmentation_set import SegmentationSet, resized_mask
+from handful.data.segmentation.episodes import SegmentationEpisodes
+from handful.data.segmentation.photos import SegmentationSet, resized_mask
 from handful.images import resize, size
 from handful.methods.segmenter import (
     CUT,

@@ -17,7 +17,7 @@ from typing import Any
 from handful import zoo
 from handful.errors import HandfulError, InputError
 from handful.files import write_json, write_text
-from handful.methods.presence_thresholds import KEY, TABLE, full_name
+from handful.methods.masks.thresholds import KEY, TABLE, full_name
 
 _KEPT = ("auroc", "present", "absent")
 

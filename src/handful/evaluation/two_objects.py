@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handful.data.progress import in_threads
-from handful.data.segmentation_set import SegmentationSet
+from handful.data.segmentation.photos import SegmentationSet
 
 SHARE = 0.05
 """The share of its photo that an object has to exceed to be one of the two."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from handful.images.kind import is_drawing
-from handful.methods.mask_support import Taught
+from handful.methods.masks.support import Taught
+from handful.methods.masks.zoom import Zoom
 from handful.methods.matcher import Image
-from handful.methods.zoom import Zoom
 
 Read = Callable[[int], Image]
 

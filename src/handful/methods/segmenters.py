@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from handful import zoo
 from handful.errors import InputError
-from handful.methods.presence_thresholds import presence_threshold
+from handful.methods.masks.thresholds import presence_threshold
 from handful.methods.segmenter import SegmentationMethod
 
 if TYPE_CHECKING:

@@ -26,8 +26,8 @@ from handful.backbones.tail import Tail
 from handful.errors import InputError
 from handful.images import resize
 from handful.methods.dense_features import encode_maps
-from handful.methods.grabcut import grabcut, seed_hints
 from handful.methods.loading import PhotoOptions, Request, fill
+from handful.methods.masks.grabcut import grabcut, seed_hints
 from handful.methods.segmenter import Answer, Features, Image, Mask
 from handful.methods.similarity_attention import direction, tuple_weights
 from handful.similarity import cosine

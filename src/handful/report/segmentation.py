@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageColor
 
 from handful.answers import Segmentation, Segmentations
-from handful.data.segmentation_set import SegmentationSet, resized_mask
+from handful.data.segmentation.photos import SegmentationSet, resized_mask
 from handful.files import replacing
 from handful.images import grid, read, resize
 from handful.report.objects import PALETTE

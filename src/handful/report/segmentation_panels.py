@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handful.answers.explanation import AttentionMap
-from handful.data.segmentation_set import resized_mask
+from handful.data.segmentation.photos import resized_mask
 from handful.images import resize
 from handful.images.draw import caption, fit
 from handful.report import explanation

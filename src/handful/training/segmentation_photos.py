@@ -17,10 +17,10 @@ from handful.data import voc
 from handful.data.hold_outs import hold_out
 from handful.data.msrc import read_msrc
 from handful.data.progress import track
-from handful.data.segmentation_episodes import SegmentationEpisodes, sample_episodes
-from handful.data.segmentation_folder import read_folder
-from handful.data.segmentation_set import SegmentationSet, resized_mask
-from handful.data.segmentation_training import training_pairs
+from handful.data.segmentation.episodes import SegmentationEpisodes, sample_episodes
+from handful.data.segmentation.folder import read_folder
+from handful.data.segmentation.photos import SegmentationSet, resized_mask
+from handful.data.segmentation.training import training_pairs
 from handful.errors import InputError
 from handful.images import resize
 from handful.metrics.segmentation import mean_iou, overlap

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from handful.data.segmentation_folder import read_pairs
-from handful.data.segmentation_set import SegmentationSet
+from handful.data.segmentation.folder import read_pairs
+from handful.data.segmentation.photos import SegmentationSet
 from handful.errors import InputError
 from handful.evaluation.protocols.conditioning import measure
 from handful.evaluation.segmenting import View

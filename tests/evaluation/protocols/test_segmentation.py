@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from handful.data.segmentation_episodes import SegmentationEpisodes, absent_queries, sample_episodes
-from handful.data.segmentation_folder import read_pairs
-from handful.data.segmentation_set import SegmentationSet
+from handful.data.segmentation.episodes import SegmentationEpisodes, absent_queries, sample_episodes
+from handful.data.segmentation.folder import read_pairs
+from handful.data.segmentation.photos import SegmentationSet
 from handful.errors import InputError
 from handful.evaluation import segmenting
 from handful.evaluation.protocols import segmentation

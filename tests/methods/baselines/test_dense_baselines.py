@@ -18,8 +18,8 @@ from handful.methods.baselines.dense_logistic import DenseLogistic, Plane, solve
 from handful.methods.baselines.dense_nearest import DenseNearest
 from handful.methods.baselines.fine_tuning import TRUNK, FineTuning
 from handful.methods.dense_pixels import cells
+from handful.methods.masks.states import pack_states, unpack_states
 from handful.methods.segmenter import CUT, SegmentationMethod
-from handful.methods.support_states import pack_states, unpack_states
 
 
 @pytest.fixture(scope="module")

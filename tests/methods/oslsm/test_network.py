@@ -11,9 +11,9 @@ from torch.nn.functional import conv2d, interpolate, linear
 
 from handful.backbones import build
 from handful.errors import InputError
+from handful.methods.masks.states import pack_states, unpack_states
 from handful.methods.oslsm import OSLSM, PixelClassifiers, masked_view
 from handful.methods.oslsm.segmentation import OSLSMSegmentation
-from handful.methods.support_states import pack_states, unpack_states
 from handful.segment import Segmenter
 
 LAYERS = ("stride16", "stride8")

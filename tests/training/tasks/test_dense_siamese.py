@@ -10,7 +10,7 @@ import torch
 
 from handful import zoo
 from handful.backbones import build
-from handful.data.segmentation_folder import read_folder
+from handful.data.segmentation.folder import read_folder
 from handful.methods import segmenters
 from handful.methods.dense_siamese import DenseSiamese
 from handful.training.recipe import read_recipe

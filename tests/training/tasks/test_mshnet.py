@@ -10,7 +10,7 @@ import torch
 
 from handful import zoo
 from handful.backbones import build
-from handful.data.segmentation_folder import read_folder
+from handful.data.segmentation.folder import read_folder
 from handful.methods.mshnet import LIGHT, MSHNet
 from handful.training.recipe import read_recipe
 from handful.training.run import run_recipe

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from handful.data.annotations import polygons, runs
 from handful.data.annotations.mask import Mask
 from handful.data.annotations.polygons import Polygon
-from handful.data.segmentation_set import Indices, SegmentationSet
+from handful.data.segmentation.photos import Indices, SegmentationSet
 from handful.errors import InputError
 from handful.images import size as image_size
 

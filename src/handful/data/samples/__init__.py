@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handful.data.manifest import Manifest, Row, read_manifest
-from handful.data.segmentation_folder import read_pairs
-from handful.data.segmentation_set import SegmentationSet
+from handful.data.segmentation.folder import read_pairs
+from handful.data.segmentation.photos import SegmentationSet
 from handful.data.support import Support
 from handful.images import read_mask
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handful.data.progress import track
-from handful.data.segmentation_set import SegmentationSet
+from handful.data.segmentation.photos import SegmentationSet
 from handful.errors import InputError
 from handful.evaluation.results import Result
 from handful.evaluation.segmenting import Run, ShotsBy, View

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from handful.data.segmentation_episodes import SegmentationEpisodes, absent_queries
-from handful.data.segmentation_set import SegmentationSet
+from handful.data.segmentation.episodes import SegmentationEpisodes, absent_queries
+from handful.data.segmentation.photos import SegmentationSet
 from handful.errors import InputError
 from handful.evaluation.results import Result
 from handful.evaluation.segmenting import Answers, Run, ShotsBy, View

@@ -22,7 +22,7 @@ from handful.backbones import FeatureMaps
 from handful.errors import InputError
 from handful.images import resize
 from handful.methods.dense_pixels import chosen_layers
-from handful.methods.grabcut import LIKELY, NOT, SURELY, UNLIKELY, grabcut
+from handful.methods.masks.grabcut import LIKELY, NOT, SURELY, UNLIKELY, grabcut
 from handful.methods.prototype_segmentation import PrototypePair, PrototypeSegmentation
 from handful.methods.segmenter import CUT, VOID, Answer, Features, Image, Mask, at_size
 
@@ -42,7 +42,7 @@ class ColourSupport:
     pixels : Tensor
         (K, SIDE, SIDE, 3) uint8.
     hints : Tensor
-        (K, SIDE, SIDE) uint8, of `handful.methods.grabcut`.
+        (K, SIDE, SIDE) uint8, of `handful.methods.masks.grabcut`.
     pair : PrototypePair
         For the first guess at a query, and for presence.
     """

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from handful.backbones import FeatureMaps
 from handful.methods.baselines.gradcam import LinearClassifier
-from handful.methods.grabcut import LIKELY, NOT, grabcut
+from handful.methods.masks.grabcut import LIKELY, NOT, grabcut
 from handful.methods.segmenter import Answer, Features, Image, Mask
 from handful.methods.similarity_attention import weighted
 from handful.methods.weak_segmentation import (

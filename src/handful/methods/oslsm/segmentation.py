@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from handful.data.segmentation_set import resized_mask
+from handful.data.segmentation.photos import resized_mask
 from handful.errors import InputError
 from handful.methods.dense_features import encode_maps, presence_of
 from handful.methods.oslsm.network import OSLSM

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
 from handful.backbones import build as build_backbone
-from handful.data.segmentation_set import SegmentationSet
+from handful.data.segmentation.photos import SegmentationSet
 from handful.methods.dense_pixels import cells
 from handful.methods.dense_siamese import (
     FEATURES,

@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
-from handful.data.segmentation_set import SegmentationSet
+from handful.data.segmentation.photos import SegmentationSet
 from handful.methods.mshnet import LIGHT, PAPER, MSHNet, Similarity, SupportState, loss
 from handful.training.loop import LoopConfig
 from handful.training.recipe import Finish, Recipe, Trained

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
 from handful import zoo
-from handful.data.segmentation_set import SegmentationSet
+from handful.data.segmentation.photos import SegmentationSet
 from handful.methods.oslsm import OSLSM, Learns, PixelClassifiers, View, begin_aligned, loss
 from handful.training.loop import LoopConfig
 from handful.training.recipe import Finish, Recipe, Trained

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from handful.data.segmentation_episodes import (
+from handful.data.segmentation.episodes import (
     SegmentationEpisodes,
     absent_queries,
     sample_episodes,
 )
-from handful.data.segmentation_set import LabelMaps, SegmentationSet
+from handful.data.segmentation.photos import LabelMaps, SegmentationSet
 from handful.errors import InputError
 
 LABELS = ("ant", "bee", "cow", "dog")

@@ -7,10 +7,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from handful.methods import zoom as module
 from handful.methods.baselines.blind_segmentation import BlindSegmentation
-from handful.methods.segmenter import Answer, Features, Image, at_size, decide
-from handful.methods.zoom import (
+from handful.methods.masks import zoom as module
+from handful.methods.masks.zoom import (
     MOST_PIXELS,
     OBJECT,
     SIDE,
@@ -20,6 +19,7 @@ from handful.methods.zoom import (
     learning_tiles,
     soft_masks,
 )
+from handful.methods.segmenter import Answer, Features, Image, at_size, decide
 
 
 def square(side: int, size: tuple[int, int] = (300, 400)) -> NDArray[np.uint8]:

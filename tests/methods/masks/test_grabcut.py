@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from handful.errors import InputError
-from handful.methods.grabcut import LIKELY, NOT, SURELY, UNLIKELY, grabcut, seed_hints
+from handful.methods.masks.grabcut import LIKELY, NOT, SURELY, UNLIKELY, grabcut, seed_hints
 
 
 def photo() -> NDArray[np.uint8]:

@@ -14,7 +14,7 @@ from handful.data.annotations.labelme import is_labelme, read_labelme
 from handful.data.annotations.mask import OBJECT
 from handful.data.annotations.shapes import AnnotatedImage, from_shapes
 from handful.data.coco20i import coco_set
-from handful.data.segmentation_set import SegmentationSet, from_label_maps
+from handful.data.segmentation.photos import SegmentationSet, from_label_maps
 from handful.errors import InputError
 from handful.images import is_clutter, list_images, natural_key
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from handful.data.annotations.mask import VALUE_VOID, Mask
-from handful.data.segmentation_set import Indices, MaskSource, SegmentationSet, Table
+from handful.data.segmentation.photos import Indices, MaskSource, SegmentationSet, Table
 from handful.errors import InputError
 from handful.images import size
 
@@ -86,7 +86,7 @@ def join(
 
     Examples
     --------
-    >>> from handful.data.segmentation_set import LabelMaps
+    >>> from handful.data.segmentation.photos import LabelMaps
     >>> def small(name, labels, present):
     ...     masks = LabelMaps((Path("m.png"),) * len(present), (1,) * len(labels))
     ...     paths = tuple(f"{i}.jpg" for i in range(len(present)))

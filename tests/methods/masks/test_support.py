@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from handful.data.pictures import Cutout
-from handful.data.segmentation_folder import read_folder
+from handful.data.segmentation.folder import read_folder
 from handful.data.support import Support
 from handful.errors import InputError
-from handful.methods.mask_support import gather, gather_examples
-from handful.methods.refining import box_mask
+from handful.methods.masks.refining import box_mask
+from handful.methods.masks.support import gather, gather_examples
 
 
 def image(size: tuple[int, int] = (20, 30)) -> NDArray[np.uint8]:

@@ -9,8 +9,8 @@ from typing import Any
 
 from handful.data.annotations.coco import load_json
 from handful.data.box_formats import is_voc_folder
-from handful.data.segmentation_folder import read_folder
-from handful.data.segmentation_set import SegmentationSet
+from handful.data.segmentation.folder import read_folder
+from handful.data.segmentation.photos import SegmentationSet
 from handful.data.support import Support
 from handful.errors import InputError
 from handful.images import is_clutter, list_images
@@ -24,7 +24,7 @@ def read_examples(
     """Read examples of a segmentation, in the first of these forms that is there.
 
     - a manifest (:mod:`handful.data.manifest`), COCO's JSON or VOC's XML with boxes and no masks;
-    - photos with masks, as :func:`handful.data.segmentation_folder.read_folder` reads them;
+    - photos with masks, as :func:`handful.data.segmentation.folder.read_folder` reads them;
     - one sub-folder for each class, without masks; one class is enough.
 
     Parameters

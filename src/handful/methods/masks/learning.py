@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 from handful.answers import MaskCheck
 from handful.errors import InputError
 from handful.methods.choice import UNMASKED
-from handful.methods.mask_check import Shot, check_masks, overlap
-from handful.methods.mask_support import Example
+from handful.methods.masks.check import Shot, check_masks, overlap
+from handful.methods.masks.support import Example
+from handful.methods.masks.zoom import SIDE, Zoom, choose_zoom, encode_tiles, learning_tiles
 from handful.methods.segmenter import SegmentationMethod
-from handful.methods.zoom import SIDE, Zoom, choose_zoom, encode_tiles, learning_tiles
 
 SURELY = 0.4
 """By how much one method must find a lone example in its own picture better than another."""

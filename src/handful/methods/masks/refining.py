@@ -16,7 +16,7 @@ from torch import Tensor
 
 from handful.images import resize
 from handful.images.cutting import clip_box
-from handful.methods.grabcut import LIKELY, NOT, SURELY, UNLIKELY, grabcut
+from handful.methods.masks.grabcut import LIKELY, NOT, SURELY, UNLIKELY, grabcut
 from handful.methods.segmenter import CUT, Image, at_size
 
 Refine: TypeAlias = Literal["edges", "grabcut"]

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from handful.data.pictures import Cutout
-from handful.data.segmentation_set import SegmentationSet
-from handful.data.segmentation_support import read_examples
+from handful.data.segmentation.photos import SegmentationSet
+from handful.data.segmentation.support import read_examples
 from handful.data.support import Support
 from handful.errors import InputError
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from handful.data.segmentation_set import LabelMaps, SegmentationSet
-from handful.data.segmentation_training import training_episodes, training_pairs
+from handful.data.segmentation.photos import LabelMaps, SegmentationSet
+from handful.data.segmentation.training import training_episodes, training_pairs
 from handful.errors import InputError
 
 LABELS = ("ant", "bee", "cow", "dog")

@@ -6,7 +6,7 @@ import torch
 from numpy.typing import NDArray
 
 from handful.errors import InputError
-from handful.methods.refining import box_mask, guided_filter, refine_masks
+from handful.methods.masks.refining import box_mask, guided_filter, refine_masks
 
 
 def photo() -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:

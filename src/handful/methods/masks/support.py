@@ -10,12 +10,12 @@ import numpy as np
 
 from handful.data.annotations import OBJECT
 from handful.data.pictures import Picture, box, is_one, many, name, title, whole
-from handful.data.segmentation_set import SegmentationSet
+from handful.data.segmentation.photos import SegmentationSet
 from handful.data.support import Support
 from handful.errors import InputError
 from handful.images import ImageLike, read, read_mask, size
 from handful.images.tones import brighten
-from handful.methods.refining import box_mask
+from handful.methods.masks.refining import box_mask
 from handful.methods.segmenter import VOID, Image, Mask
 
 MaskLike: TypeAlias = "ImageLike | Mapping[str, ImageLike]"

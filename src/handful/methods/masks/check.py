@@ -7,8 +7,8 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from handful.answers import MaskCheck, MaskSuspect
+from handful.methods.masks.zoom import decide_at
 from handful.methods.segmenter import Features, Mask, SegmentationMethod
-from handful.methods.zoom import decide_at
 
 MOST = 24
 """Examples of a class that are looked at; of more, these many, spread evenly."""

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.random import Generator
 
-from handful.data.segmentation_set import Indices, SegmentationSet
+from handful.data.segmentation.photos import Indices, SegmentationSet
 from handful.errors import InputError
 from handful.files import write_text
 

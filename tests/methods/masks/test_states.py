@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from handful.errors import InputError
+from handful.methods.masks.states import pack_states, unpack_states
 from handful.methods.mshnet import LIGHT, MSHNet
 from handful.methods.mshnet.segmentation import MSHNetSegmentation
-from handful.methods.support_states import pack_states, unpack_states
 from handful.segment import Segmenter
 
 

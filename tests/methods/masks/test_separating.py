@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.ndimage import label
 
-from handful.methods.separating import separate
+from handful.methods.masks.separating import separate
 
 
 def discs(*places: tuple[float, float, float], size: int = 120) -> NDArray[np.bool_]:

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from handful.data.segmentation_episodes import SegmentationEpisodes
-from handful.data.segmentation_set import SegmentationSet
+from handful.data.segmentation.episodes import SegmentationEpisodes
+from handful.data.segmentation.photos import SegmentationSet
 from handful.errors import InputError
 
 

@@ -1,0 +1,1 @@
+"""What every method of segmentation shares: examples with masks in, masks drawn and counted out."""

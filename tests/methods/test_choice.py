@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from handful.methods.choice import LOOKED_AT, choose_model
+from handful.methods.choice import (
+    LOOKED_AT,
+    MATTER,
+    THINGS,
+    UNMASKED,
+    choose_model,
+    choose_segmenter,
+)
+from handful.methods.masks.zoom import Zoom
 
 DRAWING = np.full((40, 40, 3), 255, np.uint8)
 DRAWING[10:30, 18:21] = 0
@@ -44,3 +52,15 @@ def test_a_large_support_is_looked_at_evenly() -> None:
 
 def test_nothing_to_look_at_is_taken_for_photos() -> None:
     assert choose_model(0, [].__getitem__)[0] == "handful-base"
+
+
+def test_large_things_small_things_and_several_have_their_own_segmenter() -> None:
+    large, small = Zoom(None, 0.2), Zoom(4.0, 150.0)
+    assert choose_segmenter("masks", large)[0] == THINGS
+    assert choose_segmenter("masks", small)[0] == MATTER
+    assert choose_segmenter("masks", large, classes=2) == (
+        MATTER,
+        "auto: examples with masks of 2 classes",
+    )
+    assert choose_segmenter("labels", None)[0] == UNMASKED
+    assert "GrabCut made their masks" in choose_segmenter("boxes", large)[1]

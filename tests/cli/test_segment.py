@@ -49,7 +49,9 @@ def test_the_contract_of_segment(
         *("segment", "--support", folder / "support", "--out", tmp_path / "out"),
         *("--query", folder / "query", tmp_path / "broken.png", "--save", tmp_path / "saved"),
     )
-    assert (value["model"], value["backbone"]) == ("mshnet-light", "handful-base")
+    # flat discs are no photo of a thing: the classifier of pixels may find them by far better
+    assert value["model"] in ("mshnet-light", "discriminant:handful-base")
+    assert value["backbone"] == "handful-base"
     assert 0 <= value["threshold"] <= 1
     assert [pair[0] for pair in value["skipped"]] == [str(tmp_path / "broken.png")]
     names = [Path(result["image"]).name for result in value["results"]]

@@ -40,6 +40,7 @@ def test_files_and_both_groups(
 ) -> None:
     argv = ["--classes", "red", "green", "--size", "64", "--out", str(tmp_path)]
     rows = tmp_path / "rows.csv"
+    argv += ["--model", "prototypes:handful-base"]
     found = run(capsys, root, *argv, "--draws", "2", "--per-episode", str(rows))
     assert found["protocol"] == "conditioning"
     assert (found["n"], found["size"], found["shots"]) == (2, 64, 1)

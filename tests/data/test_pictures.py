@@ -77,6 +77,7 @@ def test_the_next_are_decoded_while_a_batch_is_used(
         return found
 
     monkeypatch.setattr(pictures, "read_objects", watched)
+    monkeypatch.setattr(pictures, "cores", lambda: 2)
     stream = decode_ahead(paths, size=1)
     next(stream)
     assert every.wait(10)  # nobody asked for the second and third yet

@@ -7,10 +7,10 @@ from torch import Tensor
 
 from handful.backbones import build
 from handful.errors import InputError
+from handful.methods.dense_features import check_support
 from handful.methods.dense_pixels import (
     SupportPixels,
     cells,
-    check_support,
     chosen_layers,
     joined,
     support_pixels,

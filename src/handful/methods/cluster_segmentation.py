@@ -24,7 +24,7 @@ from torch.nn.functional import adaptive_avg_pool2d, normalize
 
 from handful.backbones import FeatureMaps
 from handful.errors import InputError
-from handful.methods.dense_features import encode_maps, presence_of
+from handful.methods.dense_features import check_support, encode_maps, finest_first, presence_of
 from handful.methods.segmenter import VOID, Answer, Features, Image, Mask, at_size
 
 FOREGROUND, BACKGROUND = 3, 8
@@ -132,13 +132,10 @@ class ClusterSegmentation:
         common: float = COMMON,
         threshold: float = THRESHOLD,
     ) -> None:
-        unknown = [layer for layer in layers if layer not in backbone.strides]
-        if unknown or not layers:
-            raise InputError(f"{backbone.name}: has no map {', '.join(unknown) or 'to stand on'}")
         self.network = backbone
         self.name = name
         self.backbone = backbone.name
-        self.layers = tuple(sorted(layers, key=lambda layer: backbone.strides[layer]))
+        self.layers = finest_first(backbone, layers)
         self.common = common
         self.threshold = threshold
 
@@ -166,10 +163,7 @@ class ClusterSegmentation:
         InputError
             Another number of masks than of photos, or no mask with the object.
         """
-        if len(features) != len(masks):
-            raise InputError(f"{len(masks)} masks for {len(features)} photos: give each its own")
-        if not any((mask == 1).any() for mask in masks):
-            raise InputError("no mask shows the object: mark it in at least one example")
+        check_support(features, masks)
         pairs = list(zip(features, masks, strict=True))
         known = torch.cat([1 - _share(m, VOID, f[self.layers[0]]) for f, m in pairs])
         raw = torch.cat([self._maps(found).flatten(1) for found in features], dim=1)

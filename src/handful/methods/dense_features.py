@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from handful.backbones import FeatureMaps
-from handful.methods.segmenter import Image
+from handful.errors import InputError
+from handful.methods.segmenter import Features, Image, Mask
 
 # more at once is slower on a CPU: maps of early layers leave the cache
 BATCH = 4
@@ -83,3 +84,41 @@ def presence_of(masks: Tensor) -> Tensor:
     cells = masks.flatten(1)
     surest: Tensor = cells.topk(max(1, round(cells.shape[1] * SUREST)), dim=1).values
     return surest.mean(1)
+
+
+def finest_first(backbone: FeatureMaps, layers: Sequence[str]) -> tuple[str, ...]:
+    """Return maps of a backbone by their stride.
+
+    Raises
+    ------
+    InputError
+        None are named, or one that the backbone does not have.
+
+    Examples
+    --------
+    >>> from handful.backbones import build
+    >>> finest_first(build("handful-base"), ["stride32", "stride16"])
+    ('stride16', 'stride32')
+    """
+    strides = backbone.strides
+    unknown = [layer for layer in layers if layer not in strides]
+    if unknown or not layers:
+        raise InputError(
+            f"{backbone.name}: has no map {', '.join(unknown) or 'to stand on'};"
+            f" there are {', '.join(strides)}"
+        )
+    return tuple(sorted(layers, key=lambda layer: strides[layer]))
+
+
+def check_support(features: Sequence[Features], masks: Sequence[Mask]) -> None:
+    """Refuse shots without a mask each, and masks that show nothing.
+
+    Raises
+    ------
+    InputError
+        Another number of masks than of photos, or no mask with the object.
+    """
+    if len(features) != len(masks):
+        raise InputError(f"{len(masks)} masks for {len(features)} photos: give each its own")
+    if not any((mask == 1).any() for mask in masks):
+        raise InputError("no mask shows the object: mark it in at least one example")

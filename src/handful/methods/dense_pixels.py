@@ -12,8 +12,8 @@ from torch.nn.functional import adaptive_avg_pool2d, interpolate, normalize
 
 from handful.backbones import FeatureMaps
 from handful.errors import InputError
-from handful.methods.dense_features import encode_maps
-from handful.methods.segmenter import CUT, VOID, Features, Image, Mask
+from handful.methods.dense_features import encode_maps, finest_first
+from handful.methods.segmenter import CUT, VOID, Image, Mask
 
 STRIDES = (16, 32)
 """Of the maps that are joined where nobody names others."""
@@ -104,13 +104,7 @@ def chosen_layers(backbone: FeatureMaps, layers: Sequence[str] | None = None) ->
     if layers is None:
         first = {stride: name for name, stride in reversed(strides.items())}
         layers = [first[stride] for stride in STRIDES if stride in first] or list(strides)[-1:]
-    unknown = [layer for layer in layers if layer not in strides]
-    if unknown or not layers:
-        raise InputError(
-            f"{backbone.name}: has no map {', '.join(unknown) or 'to stand on'};"
-            f" there are {', '.join(strides)}"
-        )
-    return tuple(sorted(layers, key=lambda layer: strides[layer]))
+    return finest_first(backbone, layers)
 
 
 def joined(maps: Sequence[Tensor]) -> Tensor:
@@ -164,20 +158,6 @@ def cells(mask: Mask, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
     if share.any() and not shown.any():
         shown = share == share.max()
     return shown, (known >= CUT) | shown
-
-
-def check_support(features: Sequence[Features], masks: Sequence[Mask]) -> None:
-    """Refuse shots without a mask each, and masks that show nothing.
-
-    Raises
-    ------
-    InputError
-        Another number of masks than of photos, or no mask with the object.
-    """
-    if len(features) != len(masks):
-        raise InputError(f"{len(masks)} masks for {len(features)} photos: give each its own")
-    if not any((mask == 1).any() for mask in masks):
-        raise InputError("no mask shows the object: mark it in at least one example")
 
 
 def support_pixels(maps: Sequence[Tensor], masks: Sequence[Mask]) -> SupportPixels:

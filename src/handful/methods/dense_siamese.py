@@ -16,10 +16,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits, conv2d, normal
 
 from handful.backbones import FeatureMaps
 from handful.errors import InputError
-from handful.methods.dense_features import encode_maps, presence_of
+from handful.methods.dense_features import check_support, encode_maps, presence_of
 from handful.methods.dense_pixels import (
     SupportPixels,
-    check_support,
     chosen_layers,
     resized,
     support_pixels,

@@ -19,7 +19,7 @@ from torch.nn.functional import adaptive_avg_pool2d, interpolate, normalize
 
 from handful.backbones import FeatureMaps
 from handful.errors import InputError
-from handful.methods.dense_features import encode_maps, presence_of
+from handful.methods.dense_features import encode_maps, finest_first, presence_of
 from handful.methods.prototype_segmentation import PrototypePair, PrototypeSegmentation
 from handful.methods.segmenter import Answer, Features, Image, Mask
 
@@ -120,12 +120,9 @@ class DiscriminantSegmentation:
         ridge: float = RIDGE,
         threshold: float = THRESHOLD,
     ) -> None:
-        self.layers = tuple(layers)
+        self.layers = finest_first(backbone, layers)
         # unscaled: what is looked at is the difference of the cosines
         self._presence = PrototypeSegmentation(backbone, name, (presence,), scale=1.0)
-        unknown = [layer for layer in self.layers if layer not in backbone.strides]
-        if unknown or not self.layers:
-            raise InputError(f"{backbone.name}: has no map {', '.join(unknown) or 'to stand on'}")
         self.network = backbone
         self.name = name
         self.backbone = backbone.name

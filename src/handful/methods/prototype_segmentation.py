@@ -16,7 +16,7 @@ from torch.nn.functional import adaptive_avg_pool2d, interpolate, normalize
 
 from handful.backbones import FeatureMaps
 from handful.errors import InputError
-from handful.methods.dense_features import encode_maps, presence_of
+from handful.methods.dense_features import check_support, encode_maps, finest_first, presence_of
 from handful.methods.segmenter import Answer, Features, Image, Mask
 from handful.similarity import cosine
 
@@ -91,16 +91,10 @@ class PrototypeSegmentation:
         scale: float = 10.0,
         threshold: float = 0.5,
     ) -> None:
-        unknown = [layer for layer in layers if layer not in backbone.strides]
-        if unknown or not layers:
-            raise InputError(
-                f"{backbone.name}: has no map {', '.join(unknown) or 'to stand on'};"
-                f" there are {', '.join(backbone.strides)}"
-            )
         self.network = backbone
         self.name = name
         self.backbone = backbone.name
-        self.layers = tuple(sorted(layers, key=lambda layer: backbone.strides[layer]))
+        self.layers = finest_first(backbone, layers)
         self.margin = margin
         self.scale = scale
         self.threshold = threshold
@@ -130,10 +124,7 @@ class PrototypeSegmentation:
         InputError
             Another number of masks than of photos, or no mask with the object.
         """
-        if len(features) != len(masks):
-            raise InputError(f"{len(masks)} masks for {len(features)} photos: give each its own")
-        if not any((mask == 1).any() for mask in masks):
-            raise InputError("no mask shows the object: mark it in at least one example")
+        check_support(features, masks)
         pair = PrototypePair({}, {})
         for layer in self.layers:
             sides: list[list[Tensor]] = [[], []]

@@ -16,8 +16,8 @@ from torch.nn.functional import softplus
 
 from handful.backbones import FeatureMaps
 from handful.errors import InputError
-from handful.methods.dense_features import presence_of
-from handful.methods.dense_pixels import DensePixels, check_support, joined, support_pixels
+from handful.methods.dense_features import check_support, presence_of
+from handful.methods.dense_pixels import DensePixels, joined, support_pixels
 from handful.methods.segmenter import Answer, Features, Mask
 
 C = 0.1

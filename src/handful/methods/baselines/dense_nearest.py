@@ -11,11 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from handful.methods.dense_features import presence_of
+from handful.methods.dense_features import check_support, presence_of
 from handful.methods.dense_pixels import (
     DensePixels,
     SupportPixels,
-    check_support,
     joined,
     support_pixels,
 )

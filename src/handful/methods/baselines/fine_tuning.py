@@ -18,8 +18,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits, normalize
 
 from handful.backbones import FeatureMaps
 from handful.backbones.tail import Tail
-from handful.methods.dense_features import encode_maps, presence_of
-from handful.methods.dense_pixels import cells, check_support
+from handful.methods.dense_features import check_support, encode_maps, presence_of
+from handful.methods.dense_pixels import cells
 from handful.methods.segmenter import Answer, Features, Image, Mask
 
 TRUNK = "trunk"

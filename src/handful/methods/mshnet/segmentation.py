@@ -9,8 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from handful.errors import InputError
-from handful.methods.dense_features import encode_maps, presence_of
+from handful.methods.dense_features import check_support, encode_maps, presence_of
 from handful.methods.mshnet.blocks import Kind
 from handful.methods.mshnet.inference import fused
 from handful.methods.mshnet.network import MSHNet
@@ -79,8 +78,7 @@ class MSHNetSegmentation:
         InputError
             Another number of masks than of photos, or no mask with the object.
         """
-        if len(features) != len(masks):
-            raise InputError(f"{len(masks)} masks for {len(features)} photos: give each its own")
+        check_support(features, masks)
         states = [
             self.model.support_state(
                 {name: value[None] for name, value in found.items()},
@@ -89,8 +87,6 @@ class MSHNetSegmentation:
             for found, mask in zip(features, masks, strict=True)
             if (mask == 1).any()
         ]
-        if not states:
-            raise InputError("no mask shows the object: mark it in at least one example")
         return SupportState.join(states)
 
     @torch.inference_mode()

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from handful.data.segmentation.photos import resized_mask
-from handful.errors import InputError
-from handful.methods.dense_features import encode_maps, presence_of
+from handful.methods.dense_features import check_support, encode_maps, presence_of
 from handful.methods.oslsm.network import OSLSM
 from handful.methods.oslsm.support import PixelClassifiers
 from handful.methods.segmenter import Answer, Features, Image, Mask
@@ -80,15 +79,12 @@ class OSLSMSegmentation:
         InputError
             Another number of masks than of photos, or no mask with the object.
         """
-        if len(features) != len(masks):
-            raise InputError(f"{len(masks)} masks for {len(features)} photos: give each its own")
+        check_support(features, masks)
         states = [
             self._classifier(found[PIXELS], mask)
             for found, mask in zip(features, masks, strict=True)
             if (mask == 1).any()
         ]
-        if not states:
-            raise InputError("no mask shows the object: mark it in at least one example")
         return PixelClassifiers.join(states)
 
     def _classifier(self, pixels: Tensor, mask: Mask) -> PixelClassifiers:

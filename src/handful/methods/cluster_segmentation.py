@@ -20,11 +20,17 @@ from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
-from torch.nn.functional import adaptive_avg_pool2d, normalize
+from torch.nn.functional import normalize
 
 from handful.backbones import FeatureMaps
 from handful.errors import InputError
-from handful.methods.dense_features import check_support, encode_maps, finest_first, presence_of
+from handful.methods.dense_features import (
+    check_support,
+    encode_layers,
+    finest_first,
+    presence_of,
+    share_of,
+)
 from handful.methods.segmenter import VOID, Answer, Features, Image, Mask, at_size
 
 FOREGROUND, BACKGROUND = 3, 8
@@ -141,12 +147,7 @@ class ClusterSegmentation:
 
     def encode(self, images: Sequence[Image]) -> list[dict[str, Tensor]]:
         """Return the maps of photos, (channels, h, w) in half precision on the CPU."""
-
-        def run(pixels: Tensor) -> dict[str, Tensor]:
-            maps = self.network(pixels)
-            return {layer: maps[layer] for layer in self.layers}
-
-        return encode_maps(self.network, images, run)
+        return encode_layers(self.network, images, self.layers)
 
     def condition(self, features: Sequence[Features], masks: Sequence[Mask]) -> Clusters:
         """Return the clusters of one class; all cells of a side count alike, whatever their shot.
@@ -287,6 +288,5 @@ def load(
 
 
 def _share(mask: Mask, value: int, like: Tensor) -> Tensor:
-    """Return which share of each cell of a grid has a value."""
-    of_value = torch.from_numpy(mask == value).float()[None]
-    return adaptive_avg_pool2d(of_value, (like.shape[1], like.shape[2])).flatten()
+    """Return which share of each cell of a map has a value, cell by cell."""
+    return share_of(mask, value, (like.shape[1], like.shape[2])).flatten()

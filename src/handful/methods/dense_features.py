@@ -8,6 +8,7 @@ from itertools import groupby
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
 
 from handful.backbones import FeatureMaps
 from handful.errors import InputError
@@ -61,6 +62,38 @@ def encode_maps(
                 for n in range(len(stacked))
             ]
     return encoded
+
+
+def encode_layers(
+    backbone: FeatureMaps, images: Sequence[Image], layers: Sequence[str]
+) -> list[dict[str, Tensor]]:
+    """Return some maps of a backbone as they are, see `encode_maps`.
+
+    Examples
+    --------
+    >>> from handful.backbones.handful_base import HandfulBase
+    >>> photo = np.zeros((64, 96, 3), np.uint8)
+    >>> [list(found) for found in encode_layers(HandfulBase(), [photo], ["stride32"])]
+    [['stride32']]
+    """
+
+    def run(pixels: Tensor) -> dict[str, Tensor]:
+        maps = backbone(pixels)
+        return {layer: maps[layer] for layer in layers}
+
+    return encode_maps(backbone, images, run)
+
+
+def share_of(mask: Mask, value: int, size: tuple[int, int]) -> Tensor:
+    """Return which share of each cell of a grid (h, w) has a value in a mask.
+
+    Examples
+    --------
+    >>> share_of(np.array([[1, 0, 1, 1], [0, 0, 1, 1]], np.uint8), 1, (1, 2))
+    tensor([[0.2500, 1.0000]])
+    """
+    of_value = torch.from_numpy(mask == value).float()
+    return adaptive_avg_pool2d(of_value[None], size)[0]
 
 
 def presence_of(masks: Tensor) -> Tensor:

@@ -12,8 +12,8 @@ from torch.nn.functional import adaptive_avg_pool2d, interpolate, normalize
 
 from handful.backbones import FeatureMaps
 from handful.errors import InputError
-from handful.methods.dense_features import encode_maps, finest_first
-from handful.methods.segmenter import CUT, VOID, Image, Mask
+from handful.methods.dense_features import encode_layers, finest_first
+from handful.methods.segmenter import CUT, VOID, Features, Image, Mask
 
 STRIDES = (16, 32)
 """Of the maps that are joined where nobody names others."""
@@ -78,12 +78,11 @@ class DensePixels:
 
     def encode(self, images: Sequence[Image]) -> list[dict[str, Tensor]]:
         """Return the maps of photos, (channels, h, w) in half precision on the CPU."""
+        return encode_layers(self.network, images, self.layers)
 
-        def run(pixels: Tensor) -> dict[str, Tensor]:
-            maps = self.network(pixels)
-            return {layer: maps[layer] for layer in self.layers}
-
-        return encode_maps(self.network, images, run)
+    def _pixels(self, features: Features) -> Tensor:
+        """Return the joined maps of a photo, (channels, h, w)."""
+        return joined([features[layer][None] for layer in self.layers])[0]
 
 
 def chosen_layers(backbone: FeatureMaps, layers: Sequence[str] | None = None) -> tuple[str, ...]:

@@ -12,11 +12,17 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import adaptive_avg_pool2d, interpolate, normalize
+from torch.nn.functional import interpolate, normalize
 
 from handful.backbones import FeatureMaps
 from handful.errors import InputError
-from handful.methods.dense_features import check_support, encode_maps, finest_first, presence_of
+from handful.methods.dense_features import (
+    check_support,
+    encode_layers,
+    finest_first,
+    presence_of,
+    share_of,
+)
 from handful.methods.segmenter import Answer, Features, Image, Mask
 from handful.similarity import cosine
 
@@ -101,12 +107,7 @@ class PrototypeSegmentation:
 
     def encode(self, images: Sequence[Image]) -> list[dict[str, Tensor]]:
         """Return the maps of photos, (channels, h, w) in half precision on the CPU."""
-
-        def run(pixels: Tensor) -> dict[str, Tensor]:
-            maps = self.network(pixels)
-            return {layer: maps[layer] for layer in self.layers}
-
-        return encode_maps(self.network, images, run)
+        return encode_layers(self.network, images, self.layers)
 
     def condition(self, features: Sequence[Features], masks: Sequence[Mask]) -> PrototypePair:
         """Return the prototypes of one class, to which every shot contributes alike.
@@ -131,7 +132,7 @@ class PrototypeSegmentation:
             for found, mask in zip(features, masks, strict=True):
                 unit = normalize(found[layer].float(), dim=0)
                 for side, value in zip(sides, (1, 0), strict=True):
-                    share = _share(mask, value, (unit.shape[1], unit.shape[2]))
+                    share = share_of(mask, value, (unit.shape[1], unit.shape[2]))
                     if share.any():
                         side.append(torch.einsum("chw,hw->c", unit, share) / share.sum())
             blank = unit.new_zeros(len(unit))
@@ -159,9 +160,3 @@ class PrototypeSegmentation:
             total += interpolate(difference, tuple(size), mode="bilinear", align_corners=True)[0]
         masks = (self.scale * (total / len(self.layers) - self.margin)).sigmoid()
         return Answer(masks, presence_of(masks))
-
-
-def _share(mask: Mask, value: int, size: tuple[int, int]) -> Tensor:
-    """Return which share of each cell of a grid has a value."""
-    of_value = torch.from_numpy(mask == value).float()
-    return adaptive_avg_pool2d(of_value[None], size)[0]

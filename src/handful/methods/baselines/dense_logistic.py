@@ -17,7 +17,7 @@ from torch.nn.functional import softplus
 from handful.backbones import FeatureMaps
 from handful.errors import InputError
 from handful.methods.dense_features import check_support, presence_of
-from handful.methods.dense_pixels import DensePixels, joined, support_pixels
+from handful.methods.dense_pixels import DensePixels, support_pixels
 from handful.methods.segmenter import Answer, Features, Mask
 
 C = 0.1
@@ -138,9 +138,6 @@ class DenseLogistic(DensePixels):
         bias = torch.stack([state.bias for state in states])[:, None, None]
         masks = (torch.einsum("kc,chw->khw", weights, self._pixels(query)) + bias).sigmoid()
         return Answer(masks, presence_of(masks))
-
-    def _pixels(self, features: Features) -> Tensor:
-        return joined([features[layer][None] for layer in self.layers])[0]
 
 
 def solve(pixels: Tensor, truth: Tensor, weight: Tensor) -> Plane:

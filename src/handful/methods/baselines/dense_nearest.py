@@ -15,7 +15,6 @@ from handful.methods.dense_features import check_support, presence_of
 from handful.methods.dense_pixels import (
     DensePixels,
     SupportPixels,
-    joined,
     support_pixels,
 )
 from handful.methods.segmenter import Answer, Features, Mask
@@ -81,8 +80,7 @@ class DenseNearest(DensePixels):
         return Answer(masks, presence_of(masks))
 
     def _pixels(self, features: Features) -> Tensor:
-        maps = joined([features[layer][None] for layer in self.layers])[0]
-        return normalize(maps, dim=0)
+        return normalize(super()._pixels(features), dim=0)
 
 
 def _nearest(pixels: Tensor, examples: Tensor) -> Tensor:

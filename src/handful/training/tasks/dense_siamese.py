@@ -33,6 +33,7 @@ from handful.training.segmentation_photos import (
     Photos,
     SegmentationOptions,
     Validation,
+    cosine_fall,
     segmentation_data,
 )
 
@@ -112,7 +113,7 @@ class DenseSiameseTask:
 
     def schedule(self, optimizer: Optimizer, step: int) -> None:
         """Let the rate fall along a cosine."""
-        factor = 0.5 * (1 + float(np.cos(np.pi * step / self.steps)))
+        factor = cosine_fall(step, self.steps)
         for group in optimizer.param_groups:
             group["lr"] = self.options.rate * factor
 

@@ -23,6 +23,7 @@ from handful.training.segmentation_photos import (
     Photos,
     SegmentationOptions,
     Validation,
+    cosine_fall,
     mirror,
     segmentation_data,
 )
@@ -98,10 +99,7 @@ class MSHNetTask:
     def schedule(self, optimizer: Optimizer, step: int) -> None:
         """Multiply the rate by .9 every epoch, or let it fall along a cosine."""
         o = self.options
-        if o.epoch:
-            factor = 0.9 ** (step // o.epoch)
-        else:
-            factor = 0.5 * (1 + float(np.cos(np.pi * step / self.steps)))
+        factor = 0.9 ** (step // o.epoch) if o.epoch else cosine_fall(step, self.steps)
         for group in optimizer.param_groups:
             group["lr"] = o.rate * factor
 

@@ -25,6 +25,7 @@ from handful.training.segmentation_photos import (
     Photos,
     SegmentationOptions,
     Validation,
+    cosine_fall,
     segmentation_data,
 )
 
@@ -150,7 +151,7 @@ class OSLSMTask:
     def schedule(self, optimizer: Optimizer, step: int) -> None:
         """Set every group's rate: its share of one that stays, or falls along a cosine."""
         o = self.options
-        fall = 1.0 if o.constant else 0.5 * (1 + float(np.cos(np.pi * step / self.steps)))
+        fall = 1.0 if o.constant else cosine_fall(step, self.steps)
         for group in optimizer.param_groups:
             group["lr"] = o.rate * group["factor"] * fall
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad, relu6
+from torch.nn.functional import conv2d, pad, relu6
 
 from handful import zoo
 from handful.backbones.embedder import NetworkEmbedder
@@ -51,10 +51,12 @@ class Convolution(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, inputs, H, W) to (N, outputs, ceil(H / stride), ceil(W / stride))."""
-        if self.stride[0] == 2:
-            height, width = x.shape[-2:]
-            x = pad(x, (width % 2, 1, height % 2, 1))
-        return super().forward(x)
+        if self.stride[0] == 1:
+            return super().forward(x)
+        # zeros before the kernel shift it by a pixel, and the map need not be copied to be padded
+        height, width = x.shape[-2:]
+        kernel = pad(self.weight, (1 - width % 2, 0, 1 - height % 2, 0))
+        return conv2d(x, kernel, self.bias, self.stride, 1, groups=self.groups)
 
 
 class InvertedResidual(nn.Module):

@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from cyclopts import App, CycloptsError
 
 from handful._version import __version__
+from handful.allocator import keep_freed_memory
 from handful.errors import InputError
 
 COMMANDS = {
@@ -60,6 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         near = get_close_matches(tokens[0], COMMANDS, 1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"
         return _fail(2, f"no command {tokens[0]!r}: {hint}")
+    keep_freed_memory()
     try:
         build()(
             tokens,

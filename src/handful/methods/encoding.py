@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import torch
 from torch import Tensor
 
+from handful.allocator import keep_freed_memory
 from handful.backbones import NetworkEmbedder
 from handful.data.pictures import BATCH, Batch, Picture, cores, decode_ahead
 from handful.methods.decoding import enough_side
@@ -48,6 +49,7 @@ def encode_pictures(
     threads would have them wait for one another at every layer, spinning on the cores that the
     decoders need: with two cores so, a photo costs eight times the processor time.
     """
+    keep_freed_memory()
     embedder = getattr(matcher, "embedder", None)
     network = embedder if isinstance(embedder, NetworkEmbedder) else None
     size = BATCH if network is None else min(BATCH, network.batch)

@@ -235,7 +235,7 @@ def test_a_folder_of_pairs_with_and_without_classes(tmp_path: Path) -> None:
     assert plain.labels == ("object",)
     assert np.array_equal(plain.mask(0, 0), values != 0)
     assert plain.present.tolist() == [[True], [False]]
-    assert plain.skipped == (("images/c.jpg", "no mask masks/c.png"),)
+    assert plain.skipped == (("images/c.jpg", f"no mask of this name in {tmp_path / 'masks'}"),)
     named = read_folder(root, ["cell", "nucleus"])
     assert np.array_equal(named.mask(0, 1), np.where(values == 255, 255, values == 2))
     (root / "classes.txt").write_text("0 void\n2 nucleus\n")

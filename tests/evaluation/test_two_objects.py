@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from handful.data.segmentation.folder import read_pairs
+from handful.data.segmentation.folder import read_folder
 from handful.data.segmentation.photos import SegmentationSet
 from handful.evaluation.two_objects import draw_cases, object_areas, photos_of_pairs
 
@@ -29,7 +29,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> SegmentationSet:
         values[0] = 255
         Image.fromarray(values).save(root / f"masks/{i:02d}.png")
         Image.fromarray(np.zeros((12, 20, 3), np.uint8)).save(root / f"images/{i:02d}.png")
-    return read_pairs(root, CLASSES)
+    return read_folder(root, CLASSES)
 
 
 def values_of(photos: SegmentationSet, photo: int) -> np.ndarray:

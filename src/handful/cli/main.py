@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from difflib import get_close_matches
 
@@ -62,6 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"
         return _fail(2, f"no command {tokens[0]!r}: {hint}")
     keep_freed_memory()
+    # a photo has a limit of handful's own, above the size at which Pillow begins to warn
+    warnings.filterwarnings("ignore", "Image size .* exceeds limit")
     try:
         build()(
             tokens,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,15 +11,13 @@ from cyclopts import Parameter
 from handful import zoo
 from handful.cli.common import Device, Json, Model, columns, emit, gather_pictures, note
 from handful.cli.mask_writer import Examples, Format, MaskWriter
-from handful.data.annotations.classes import numbered, read_classes
 from handful.data.annotations.mask import OBJECT
 from handful.data.pictures import Cutout, name, whole
 from handful.data.progress import track
-from handful.data.segmentation.photos import SegmentationSet, from_label_maps
+from handful.data.segmentation.folder import read_pairs
 from handful.data.segmentation.support import read_examples
 from handful.data.support import Support
 from handful.errors import InputError
-from handful.images import list_images
 from handful.segment import Segmenter
 
 Box = Annotated[tuple[float, float, float, float] | None, Parameter(negative=())]
@@ -151,29 +148,11 @@ def _segmenter(
             return segmenter, one
         return segmenter, read_examples(support, classes)
     if support is None and images is not None and masks is not None:
-        return segmenter, _pairs(images, masks, classes)
+        return segmenter, read_pairs(images, masks, classes)
     raise InputError(
         "no examples: give --support DIR, or --images DIR --masks DIR, or a saved directory as"
         " --model"
     )
-
-
-def _pairs(images: Path, masks: Path, classes: Sequence[str] | None) -> SegmentationSet:
-    """Index two folders whose files have the same names."""
-    by_stem = {unicodedata.normalize("NFC", path.stem): path for path in list_images(masks)}
-    photos = list_images(images)
-    found = [(photo, by_stem.get(unicodedata.normalize("NFC", photo.stem))) for photo in photos]
-    pairs = [(photo, mask) for photo, mask in found if mask is not None]
-    if not pairs:
-        raise InputError(f"{masks}: no mask has the name of a picture of {images}; name them alike")
-    listed = masks / "classes.txt"
-    known: dict[str, int | None] = {OBJECT: None}
-    if listed.is_file():
-        known = {**read_classes(listed)}
-    elif classes:
-        known = {**numbered(classes)}
-    skipped = [(photo.name, f"no mask of this name in {masks}") for photo, m in found if m is None]
-    return from_label_maps(images.name, images, pairs, known, skipped=skipped)
 
 
 def _reject(text: str) -> float | str | None:

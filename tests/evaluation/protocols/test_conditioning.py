@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from handful.data.segmentation.folder import read_pairs
+from handful.data.segmentation.folder import read_folder
 from handful.data.segmentation.photos import SegmentationSet
 from handful.errors import InputError
 from handful.evaluation.protocols.conditioning import measure
@@ -68,7 +68,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> SegmentationSet:
             pixels[values == value + 1, value] = 255
         Image.fromarray(values).save(root / f"masks/{i:02d}.png")
         Image.fromarray(pixels).save(root / f"images/{i:02d}.png")
-    return read_pairs(root, CLASSES)
+    return read_folder(root, CLASSES)
 
 
 def test_who_looks_is_right_and_who_does_not_is_never(photos: SegmentationSet) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from handful.data.segmentation.episodes import SegmentationEpisodes, absent_queries, sample_episodes
-from handful.data.segmentation.folder import read_pairs
+from handful.data.segmentation.folder import read_folder
 from handful.data.segmentation.photos import SegmentationSet
 from handful.errors import InputError
 from handful.evaluation import segmenting
@@ -69,7 +69,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> SegmentationSet:
         values[-4:] = 255
         Image.fromarray(values).save(root / "masks" / f"{i}.png")
         Image.fromarray(pixels).save(root / "images" / f"{i}.png")
-    return read_pairs(root, CLASSES)
+    return read_folder(root, CLASSES)
 
 
 def twin(photos: SegmentationSet, episodes: SegmentationEpisodes) -> dict[str, float]:
@@ -286,7 +286,7 @@ def test_an_object_lost_between_grid_points_still_teaches(tmp_path: Path) -> Non
         values[3, 3] = 1
         Image.fromarray(values).save(tmp_path / f"masks/{i}.png")
         Image.fromarray(pixels).save(tmp_path / f"images/{i}.png")
-    dataset = read_pairs(tmp_path)
+    dataset = read_folder(tmp_path)
     seen: list[tuple[int, ...]] = []
 
     class Watch(BlindSegmentation):

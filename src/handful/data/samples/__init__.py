@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handful.data.manifest import Manifest, Row, read_manifest
-from handful.data.segmentation.folder import read_pairs
+from handful.data.segmentation.folder import read_folder
 from handful.data.segmentation.photos import SegmentationSet
 from handful.data.support import Support
 from handful.images import read_mask
@@ -138,12 +138,12 @@ class MaskSample:
     @cached_property
     def support(self) -> SegmentationSet:
         """The example."""
-        return read_pairs(self.folder / "support")
+        return read_folder(self.folder / "support")
 
     @cached_property
     def queries(self) -> SegmentationSet:
         """The pictures to segment; their masks are the truth."""
-        return read_pairs(self.folder / "query")
+        return read_folder(self.folder / "query")
 
     @cached_property
     def truth(self) -> tuple[NDArray[np.integer[Any]], ...]:

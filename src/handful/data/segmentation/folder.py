@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from handful.data import voc
@@ -46,11 +46,12 @@ def read_folder(
         return _coco(base)
     if not base.is_dir():
         raise InputError(f"{base}: no such folder; give one with photos and masks")
-    if (base / "images").is_dir() and _mask_folder(base) is not None:
-        return read_pairs(base, classes)
+    masks = _mask_folder(base)
+    if (base / "images").is_dir() and masks is not None:
+        return read_pairs(base / "images", masks, classes, base)
     if (base / "JPEGImages").is_dir():
-        masks = {p.stem for folder in voc.mask_folders(base) for p in list_images(folder)}
-        names = [p.stem for p in list_images(base / "JPEGImages") if p.stem in masks]
+        known = {p.stem for folder in voc.mask_folders(base) for p in list_images(folder)}
+        names = [p.stem for p in list_images(base / "JPEGImages") if p.stem in known]
         return voc.read_voc(base, (), names=names)
     files = [p for p in base.rglob("*.json") if not is_clutter(p.name)]
     files.sort(key=lambda path: (natural_key(path.as_posix()), path.as_posix()))
@@ -65,17 +66,23 @@ def read_folder(
 
 
 def read_pairs(
-    root: str | os.PathLike[str], classes: Sequence[str] | None = None
+    images: str | os.PathLike[str],
+    masks: str | os.PathLike[str],
+    classes: Sequence[str] | None = None,
+    root: str | os.PathLike[str] | None = None,
 ) -> SegmentationSet:
-    """Index ``images/X.jpg`` with ``masks/X.png``.
+    """Index two folders whose files have the same names: ``X.jpg`` and its mask ``X.png``.
 
     Parameters
     ----------
-    root : path-like
-        The folder that holds ``images`` and ``masks`` (or ``labels``).
+    images, masks : path-like
+        The folders.
     classes : sequence of str, optional
-        Without it and without ``classes.txt`` any value but 0 is the object; with either a value
+        Without it and without a ``classes.txt`` any value but 0 is the object; with either a value
         is a class's number: by the file, or 1, 2, ... in this order, or the numeral itself.
+    root : path-like, optional
+        What photos are named from, and where ``classes.txt`` may be besides with the masks; by
+        default `images`.
 
     Returns
     -------
@@ -87,19 +94,18 @@ def read_pairs(
     InputError
         A folder is missing, or no photo has a mask.
     """
-    base = Path(root)
-    folder = _mask_folder(base)
-    if not (base / "images").is_dir() or folder is None:
-        raise InputError(f"{base}: no images/ and masks/; put photos and masks of one name there")
-    masks = {_stem(path): path for path in list_images(folder)}
-    photos = list_images(base / "images")
-    pairs = [(photo, masks[_stem(photo)]) for photo in photos if _stem(photo) in masks]
+    base = Path(images if root is None else root)
+    named = {_stem(path): path for path in list_images(masks)}
+    photos = list_images(images)
+    pairs = [(photo, named[_stem(photo)]) for photo in photos if _stem(photo) in named]
+    if not pairs:
+        raise InputError(f"{masks}: no mask has the name of a picture of {images}; name them alike")
     skipped = [
-        (photo.relative_to(base).as_posix(), f"no mask {folder.name}/{photo.stem}.png")
+        (photo.relative_to(base).as_posix(), f"no mask of this name in {masks}")
         for photo in photos
-        if _stem(photo) not in masks
+        if _stem(photo) not in named
     ]
-    numbers = _numbers(base, classes)
+    numbers = _numbers((base, Path(masks)), classes)
     return from_label_maps(base.name or "folder", base, pairs, numbers, skipped=skipped)
 
 
@@ -131,9 +137,10 @@ def _mask_folder(base: Path) -> Path | None:
     return next((base / name for name in ("masks", "labels") if (base / name).is_dir()), None)
 
 
-def _numbers(base: Path, classes: Sequence[str] | None) -> Mapping[str, int | None]:
-    if (base / "classes.txt").is_file():
-        return read_classes(base / "classes.txt")
+def _numbers(folders: Iterable[Path], classes: Sequence[str] | None) -> Mapping[str, int | None]:
+    for folder in folders:
+        if (folder / "classes.txt").is_file():
+            return read_classes(folder / "classes.txt")
     return numbered(classes) if classes else {OBJECT: None}
 
 

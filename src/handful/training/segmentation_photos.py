@@ -348,17 +348,6 @@ def mirror(maps: Tensor, chosen: Tensor) -> Tensor:
     return torch.where(where, maps.flip(-1), maps)
 
 
-def cosine_fall(step: int, steps: int) -> float:
-    """Return the factor of a rate that falls from 1 to 0 along a cosine.
-
-    Examples
-    --------
-    >>> [round(cosine_fall(step, 4), 2) for step in range(5)]
-    [1.0, 0.85, 0.5, 0.15, 0.0]
-    """
-    return 0.5 * (1 + float(np.cos(np.pi * step / steps)))
-
-
 def segmentation_data(
     recipe: Recipe, options: SegmentationOptions, root: Path, seed: int
 ) -> tuple[SegmentationSet, tuple[str, ...], tuple[str, ...]]:

@@ -171,7 +171,8 @@ def gather_examples(
             if label not in shown:
                 raise InputError(f"{_first(examples, label)}: the mask is empty; mark the object")
     if not shown:
-        raise InputError("no mask shows an object: mark it in at least one example")
+        place = f"{examples[0].image}: " if examples and examples[0].image else ""
+        raise InputError(f"{place}no mask shows an object: mark it in at least one example")
     for label in shown:
         of_label = [example.masks[label] for example in examples if label in example.masks]
         if not any((mask == 0).any() for mask in of_label):

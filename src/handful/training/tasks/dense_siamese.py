@@ -25,17 +25,14 @@ from handful.methods.dense_siamese import (
 )
 from handful.methods.segmenter import CUT, VOID, at_size
 from handful.training.loop import LoopConfig
-from handful.training.recipe import Finish, Recipe, Trained
+from handful.training.recipe import Finish, Recipe
 from handful.training.recipe import options as read_options
 from handful.training.segmentation_photos import (
     Drawn,
-    Draws,
-    Photos,
     SegmentationOptions,
-    Validation,
-    cosine_fall,
     segmentation_data,
 )
+from handful.training.segmentation_task import SegmentationTask
 
 
 class DenseSiameseOptions(SegmentationOptions):
@@ -64,26 +61,20 @@ class DenseSiameseOptions(SegmentationOptions):
     decay: float = Field(1e-4, ge=0)
 
 
-class DenseSiameseTask:
-    """Train the features and the similarity together; the backbone stays as it is.
+class DenseSiameseTask(SegmentationTask):
+    """Train the features and the similarity together.
 
     Parameters
     ----------
-    model : DenseSiamese
+    net : DenseSiamese
         With its backbone's weights loaded.
-    dataset : SegmentationSet
-        Photos to train and validate on.
-    classes, validation : sequence of str
-        Training classes, and validation classes, never trained on.
-    options : DenseSiameseOptions
-        The recipe.
-    steps, seed : int
-        Length of the run, and what the photos of each class are drawn from.
+    dataset, classes, validation, options, steps, seed
+        See :class:`~handful.training.segmentation_task.SegmentationTask`.
     """
 
     def __init__(
         self,
-        model: DenseSiamese,
+        net: DenseSiamese,
         dataset: SegmentationSet,
         classes: tuple[str, ...],
         validation: tuple[str, ...],
@@ -91,14 +82,10 @@ class DenseSiameseTask:
         steps: int,
         seed: int,
     ) -> None:
-        self.net, self.options, self.steps = model, options, steps
-        # what is saved and averaged is what learns: the backbone is not in it
-        self.model: nn.Module = model.similarity
-        self.photos = Photos(dataset, model.backbone, model.maps, options.size, options.memory)
-        self.draws = Draws(dataset, classes, validation, options, seed)
-        self.validation = Validation(self.photos, validation, options)
-        self.batch_size = options.batch
-        self._door = DenseSiameseSegmentation(model, "in training")
+        data = dataset, classes, validation
+        super().__init__(net.similarity, net.backbone, net.maps, *data, options, steps, seed)
+        self.net, self.options = net, options
+        self._door = DenseSiameseSegmentation(net, "in training")
 
     def optimizer(self) -> Optimizer:
         """Return AdamW; alpha and beta, which are few, do not decay."""
@@ -110,12 +97,6 @@ class DenseSiameseTask:
             ],
             lr=o.rate,
         )
-
-    def schedule(self, optimizer: Optimizer, step: int) -> None:
-        """Let the rate fall along a cosine."""
-        factor = cosine_fall(step, self.steps)
-        for group in optimizer.param_groups:
-            group["lr"] = self.options.rate * factor
 
     def loss(self, generator: torch.Generator) -> Tensor:
         """Draw queries with their supports, and pixels of both; return their cross-entropy."""
@@ -155,17 +136,14 @@ class DenseSiameseTask:
         shown, known = cells(self.photos.mask(photo, label), size)
         return torch.where(known, shown.long(), VOID)
 
-    @torch.no_grad()
-    def validate(self, model: nn.Module) -> dict[str, float]:
-        """Return the mIoU of the validation classes."""
+    def put(self, model: nn.Module) -> nn.Module:
+        """Let another similarity answer; return the one that did."""
         assert isinstance(model, DenseSimilarity)
         mine, self.net.similarity = self.net.similarity, model
-        try:
-            return {"miou": self.validation.miou(self._answer)}
-        finally:
-            self.net.similarity = mine
+        return mine
 
-    def _answer(self, asked: Drawn) -> NDArray[np.bool_]:
+    def answer(self, asked: Drawn) -> NDArray[np.bool_]:
+        """Return the mask (size, size) of an episode."""
         maps = self.net.features(self.photos.features([asked.query, *asked.support]))
         query, *support = ({FEATURES: found.half().cpu()} for found in maps)
         masks = [self.photos.mask(photo, asked.label) for photo in asked.support]
@@ -177,26 +155,9 @@ class DenseSiameseTask:
 
 def build(recipe: Recipe, loop: LoopConfig, root: Path) -> tuple[DenseSiameseTask, Finish]:
     """Build the task of a recipe, and what turns its weights into an entry of the zoo."""
-    options = read_options(DenseSiameseOptions, recipe)
-    dataset, classes, held = segmentation_data(recipe, options, root, loop.seed)
+    o = read_options(DenseSiameseOptions, recipe)
+    data = segmentation_data(recipe, o, root, loop.seed)
     torch.manual_seed(loop.seed)
-    backbone = build_backbone(options.backbone).load(options.weights)
-    model = DenseSiamese(backbone, options.layers, options.width)
-    task = DenseSiameseTask(model, dataset, classes, held, options, loop.steps, loop.seed)
-
-    def finish() -> Trained:
-        return Trained(
-            method="dense-siamese",
-            backbone=options.backbone,
-            calibration=None,
-            files=task.draws.files,
-            network=task.model.cpu(),
-            input={
-                "kind": "photos",
-                "size": options.size,
-                "layers": list(model.layers),
-                "backbone_sha256": backbone.digest,
-            },
-        )
-
-    return task, finish
+    net = DenseSiamese(build_backbone(o.backbone).load(o.weights), o.layers, o.width)
+    task = DenseSiameseTask(net, *data, o, loop.steps, loop.seed)
+    return task, task.finish("dense-siamese", o.backbone, layers=list(net.layers))

@@ -14,19 +14,17 @@ from torch.optim import SGD, Optimizer
 
 from handful.data.segmentation.photos import SegmentationSet
 from handful.methods.mshnet import LIGHT, PAPER, MSHNet, Similarity, SupportState, loss
+from handful.methods.segmenter import CUT
 from handful.training.loop import LoopConfig
-from handful.training.recipe import Finish, Recipe, Trained
+from handful.training.recipe import Finish, Recipe
 from handful.training.recipe import options as read_options
 from handful.training.segmentation_photos import (
     Drawn,
-    Draws,
-    Photos,
     SegmentationOptions,
-    Validation,
-    cosine_fall,
     mirror,
     segmentation_data,
 )
+from handful.training.segmentation_task import SegmentationTask
 
 
 class MSHNetOptions(SegmentationOptions):
@@ -54,28 +52,20 @@ class MSHNetOptions(SegmentationOptions):
     flip: bool = False
 
 
-class MSHNetTask:
-    """Train the prototypes' weights and the head; the backbone stays as it is.
+class MSHNetTask(SegmentationTask):
+    """Train the prototypes' weights and the head.
 
     Parameters
     ----------
-    model : MSHNet
+    net : MSHNet
         With its backbone's weights loaded.
-    dataset : SegmentationSet
-        Photos to train and validate on.
-    classes : sequence of str
-        Training classes.
-    validation : sequence of str
-        Validation classes, never trained on.
-    options : MSHNetOptions
-        The recipe.
-    steps, seed : int
-        Length of the run, and what the photos of each class are drawn from.
+    dataset, classes, validation, options, steps, seed
+        See :class:`~handful.training.segmentation_task.SegmentationTask`.
     """
 
     def __init__(
         self,
-        model: MSHNet,
+        net: MSHNet,
         dataset: SegmentationSet,
         classes: tuple[str, ...],
         validation: tuple[str, ...],
@@ -83,25 +73,20 @@ class MSHNetTask:
         steps: int,
         seed: int,
     ) -> None:
-        self.net, self.options, self.steps = model, options, steps
-        # what is saved and averaged is what learns: the backbone is not in it
-        self.model: nn.Module = nn.ModuleDict({"prototype": model.prototype, "head": model.head})
-        self.photos = Photos(dataset, model.backbone, model.features, options.size, options.memory)
-        self.draws = Draws(dataset, classes, validation, options, seed)
-        self.validation = Validation(self.photos, validation, options)
-        self.batch_size = options.batch
+        learner = nn.ModuleDict({"prototype": net.prototype, "head": net.head})
+        data = dataset, classes, validation
+        super().__init__(learner, net.backbone, net.features, *data, options, steps, seed)
+        self.net, self.options = net, options
 
     def optimizer(self) -> Optimizer:
         """Return SGD with momentum."""
         o = self.options
         return SGD(self.model.parameters(), lr=o.rate, momentum=0.9, weight_decay=o.decay)
 
-    def schedule(self, optimizer: Optimizer, step: int) -> None:
-        """Multiply the rate by .9 every epoch, or let it fall along a cosine."""
-        o = self.options
-        factor = 0.9 ** (step // o.epoch) if o.epoch else cosine_fall(step, self.steps)
-        for group in optimizer.param_groups:
-            group["lr"] = o.rate * factor
+    def fall(self, step: int) -> float:
+        """Return .9 to the power of the epoch, or what falls along a cosine."""
+        epoch = self.options.epoch
+        return 0.9 ** (step // epoch) if epoch else super().fall(step)
 
     def loss(self, generator: torch.Generator) -> Tensor:
         """Draw queries with their supports; return equation 1."""
@@ -119,25 +104,20 @@ class MSHNetTask:
         size = (self.options.size, self.options.size)
         return loss(self.net(maps, states, size), target)
 
-    @torch.no_grad()
-    def validate(self, model: nn.Module) -> dict[str, float]:
-        """Return the mIoU of the validation classes."""
-        assert isinstance(model, nn.ModuleDict)
-        mine = self.net.prototype, self.net.head
-        self.net.prototype, self.net.head = model["prototype"], model["head"]  # type: ignore[assignment]
-        self.net.eval()
-        try:
-            return {"miou": self.validation.miou(self._answer)}
-        finally:
-            self.net.prototype, self.net.head = mine
-            self.net.train()
+    def put(self, model: nn.Module) -> nn.Module:
+        """Let other prototypes' weights and another head answer; return those that did."""
+        mine = nn.ModuleDict({"prototype": self.net.prototype, "head": self.net.head})
+        for name, part in model.named_children():
+            setattr(self.net, name, part)
+        self.net.train(model.training)
+        return mine
 
-    def _answer(self, asked: Drawn) -> NDArray[np.bool_]:
+    def answer(self, asked: Drawn) -> NDArray[np.bool_]:
+        """Return the mask (size, size) of an episode."""
         size = (self.options.size, self.options.size)
         maps = self.photos.features([asked.query])
-        found: NDArray[np.bool_] = (
-            self.net(maps, self._state(asked), size).masks[0].float().cpu().numpy() >= 0.5
-        )
+        soft = self.net(maps, self._state(asked), size).masks[0].float().cpu().numpy()
+        found: NDArray[np.bool_] = soft >= CUT
         return found
 
     def _state(self, task: Drawn) -> SupportState:
@@ -147,28 +127,10 @@ class MSHNetTask:
 
 def build(recipe: Recipe, loop: LoopConfig, root: Path) -> tuple[MSHNetTask, Finish]:
     """Build the task of a recipe, and what turns its weights into an entry of the zoo."""
-    options = read_options(MSHNetOptions, recipe)
-    dataset, classes, held = segmentation_data(recipe, options, root, loop.seed)
+    o = read_options(MSHNetOptions, recipe)
+    data = segmentation_data(recipe, o, root, loop.seed)
     torch.manual_seed(loop.seed)
-    widths = LIGHT if options.widths == "light" else PAPER
-    model = MSHNet(options.backbone, options.similarity, widths)
-    model.backbone.load(options.weights)
-    task = MSHNetTask(model, dataset, classes, held, options, loop.steps, loop.seed)
-
-    def finish() -> Trained:
-        return Trained(
-            method="mshnet",
-            backbone=options.backbone,
-            calibration=None,
-            files=task.draws.files,
-            network=task.model.cpu(),
-            input={
-                "kind": "photos",
-                "size": options.size,
-                "similarity": options.similarity,
-                "widths": options.widths,
-                "backbone_sha256": model.backbone.digest,
-            },
-        )
-
-    return task, finish
+    net = MSHNet(o.backbone, o.similarity, LIGHT if o.widths == "light" else PAPER)
+    net.backbone.load(o.weights)
+    task = MSHNetTask(net, *data, o, loop.steps, loop.seed)
+    return task, task.finish("mshnet", o.backbone, similarity=o.similarity, widths=o.widths)

@@ -16,18 +16,15 @@ from handful import zoo
 from handful.data.segmentation.photos import SegmentationSet
 from handful.methods.oslsm import OSLSM, Learns, PixelClassifiers, View, begin_aligned, loss
 from handful.training.loop import LoopConfig
-from handful.training.recipe import Finish, Recipe, Trained
+from handful.training.recipe import Finish, Recipe
 from handful.training.recipe import options as read_options
 from handful.training.segmentation_photos import (
     Drawn,
-    Draws,
     Kept,
-    Photos,
     SegmentationOptions,
-    Validation,
-    cosine_fall,
     segmentation_data,
 )
+from handful.training.segmentation_task import SegmentationTask
 
 BIASES = 2.0
 """By what the rate of biases is multiplied."""
@@ -88,26 +85,20 @@ class OSLSMOptions(SegmentationOptions):
     accumulate: int = Field(1, ge=1)
 
 
-class OSLSMTask:
+class OSLSMTask(SegmentationTask):
     """Train both branches together.
 
     Parameters
     ----------
-    model : OSLSM
+    net : OSLSM
         With its backbone's weights loaded.
-    dataset : SegmentationSet
-        Photos to train and validate on.
-    classes, validation : tuple of str
-        Training classes, and validation classes, never trained on.
-    options : OSLSMOptions
-        The recipe.
-    steps, seed : int
-        Length of the run, and what the photos of each class are drawn from.
+    dataset, classes, validation, options, steps, seed
+        See :class:`~handful.training.segmentation_task.SegmentationTask`.
     """
 
     def __init__(
         self,
-        model: OSLSM,
+        net: OSLSM,
         dataset: SegmentationSet,
         classes: tuple[str, ...],
         validation: tuple[str, ...],
@@ -115,15 +106,12 @@ class OSLSMTask:
         steps: int,
         seed: int,
     ) -> None:
-        self.net, self.options, self.steps = model, options, steps
-        self.model: nn.Module = model.learner()
-        whole = options.train == "all"
         # what learns gives other features at every step: nothing can be kept
-        memory = 0.0 if whole else options.memory
-        self.photos = Photos(dataset, model.backbone, model.features, options.size, memory)
+        memory = 0.0 if options.train == "all" else options.memory
+        learner, data = net.learner(), (dataset, classes, validation)
+        super().__init__(learner, net.backbone, net.features, *data, options, steps, seed, memory)
+        self.net, self.options = net, options
         self._embeddings = Kept(memory)
-        self.draws = Draws(dataset, classes, validation, options, seed)
-        self.validation = Validation(self.photos, validation, options)
         self.batch_size = options.batch * options.accumulate
 
     def align(self, seed: int) -> None:
@@ -148,12 +136,9 @@ class OSLSMTask:
             groups.append({"params": biases, "factor": factor * BIASES, "weight_decay": 0.0})
         return SGD(groups, lr=o.rate, momentum=o.momentum)
 
-    def schedule(self, optimizer: Optimizer, step: int) -> None:
-        """Set every group's rate: its share of one that stays, or falls along a cosine."""
-        o = self.options
-        fall = 1.0 if o.constant else cosine_fall(step, self.steps)
-        for group in optimizer.param_groups:
-            group["lr"] = o.rate * group["factor"] * fall
+    def fall(self, step: int) -> float:
+        """Return 1 for a rate that stays, or what falls along a cosine."""
+        return 1.0 if self.options.constant else super().fall(step)
 
     def loss(self, generator: torch.Generator) -> Tensor:
         """Draw queries with their supports; return the loss, of all batches of the step.
@@ -177,16 +162,12 @@ class OSLSMTask:
         target = torch.from_numpy(np.stack(masks)).to(logits.device)
         return loss(logits, target, o.summed, o.positive)
 
-    @torch.no_grad()
-    def validate(self, model: nn.Module) -> dict[str, float]:
-        """Return the mIoU of the validation classes."""
+    def put(self, model: nn.Module) -> nn.Module:
+        """Let other branches answer; return those that did."""
         assert isinstance(model, nn.ModuleDict)
         mine = self.net.learner()
         self.net.use(model)
-        try:
-            return {"miou": self.validation.miou(self.answer)}
-        finally:
-            self.net.use(mine)
+        return mine
 
     @torch.no_grad()
     def answer(self, asked: Drawn) -> NDArray[np.bool_]:
@@ -231,44 +212,16 @@ class OSLSMTask:
 def build(recipe: Recipe, loop: LoopConfig, root: Path) -> tuple[OSLSMTask, Finish]:
     """Build the task of a recipe, and what turns its weights into an entry of the zoo."""
     o = read_options(OSLSMOptions, recipe)
-    dataset, classes, held = segmentation_data(recipe, o, root, loop.seed)
+    data = segmentation_data(recipe, o, root, loop.seed)
     torch.manual_seed(loop.seed)
-    model = OSLSM(
-        o.backbone,
-        o.layers,
-        o.outputs,
-        o.width,
-        o.kernel,
-        o.train,
-        o.view,
-        o.support_size,
-        loop.seed,
-    )
-    model.load_backbone(o.weights)
-    begun = dict(model.backbone.network.state_dict())
-    if o.weights is not None:
-        begun |= zoo.load_weights(
-            o.weights
-        )  # the backbone has no use for a classifier's last layer
-    model.start_from_classifier(begun)
-    task = OSLSMTask(model, dataset, classes, held, o, loop.steps, loop.seed)
+    sizes = o.outputs, o.width, o.kernel
+    net = OSLSM(o.backbone, o.layers, *sizes, o.train, o.view, o.support_size, loop.seed)
+    net.load_backbone(o.weights)
+    begun = dict(net.backbone.network.state_dict())
+    # the backbone has no use for a classifier's last layer
+    begun |= zoo.load_weights(o.weights) if o.weights is not None else {}
+    net.start_from_classifier(begun)
+    task = OSLSMTask(net, *data, o, loop.steps, loop.seed)
     if o.begin == "aligned":
         task.align(loop.seed)
-
-    def finish() -> Trained:
-        return Trained(
-            method="oslsm",
-            backbone=o.backbone,
-            calibration=None,
-            files=task.draws.files,
-            network=task.model.cpu(),
-            input={
-                "kind": "photos",
-                "size": o.size,
-                "view": o.view,
-                "support_size": o.support_size,
-                "backbone_sha256": model.backbone.digest,
-            },
-        )
-
-    return task, finish
+    return task, task.finish("oslsm", o.backbone, view=o.view, support_size=o.support_size)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from handful.allocator import keep_freed_memory
 from handful.backbones import NetworkEmbedder
-from handful.data.pictures import BATCH, Batch, Picture, cores, decode_ahead
+from handful.data.class_folders import ClassFolders
+from handful.data.pictures import BATCH, Batch, Picture, bare_reason, cores, decode_ahead
+from handful.data.progress import track
+from handful.errors import InputError
 from handful.methods.decoding import enough_side
 from handful.methods.matcher import Matcher
 
@@ -74,3 +78,60 @@ def encode_pictures(
         pool.shutdown(wait=True, cancel_futures=True)
         # what the threads of the pool set holds for all that come later
         torch.set_num_threads(threads)
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedFolder:
+    """The features of a folder of classes.
+
+    Attributes
+    ----------
+    folder : ClassFolders
+        The images that could be read; the others are among its ``skipped``.
+    features : Tensor
+        (N, ...), one row per image.
+    """
+
+    folder: ClassFolders
+    features: Tensor
+
+
+def encode_folder(
+    matcher: Matcher,
+    folder: ClassFolders,
+    after: Callable[[Tensor], Tensor] | None = None,
+) -> EncodedFolder:
+    """Encode every image of a folder; files that cannot be read are skipped.
+
+    Parameters
+    ----------
+    matcher : Matcher
+        The method.
+    folder : ClassFolders
+        The images.
+    after : callable, optional
+        What is kept of the features (n, ...) of some images, (n, ...).
+
+    Raises
+    ------
+    InputError
+        No image can be read, or the features are not numbers.
+    """
+    unread: list[tuple[str, str]] = []
+    kept: list[int] = []
+    features: Tensor | None = None
+    pictures = track(folder.pictures, f"encoding with {matcher.name}", len(folder))
+    for batch, part in encode_pictures(matcher, pictures, unread):
+        if not part.isfinite().all():
+            raise InputError(
+                f"{matcher.name}: its features are not numbers; its weights are damaged"
+            )
+        part = part if after is None else after(part)
+        if features is None:  # the whole is allocated once: two copies of it may be gigabytes
+            features = part.new_empty(len(folder), *part.shape[1:])
+        features[len(kept) : len(kept) + len(part)] = part
+        kept += batch.places
+    if features is None:
+        raise InputError(f"{folder.root}: none of its images can be read ({unread[0][1]})")
+    skipped = [(folder.name(path), bare_reason(why, path)) for path, why in unread]
+    return EncodedFolder(folder.take(kept, skipped), features[: len(kept)])

@@ -11,10 +11,10 @@ import torch
 from handful.data.class_folders import read_class_folders
 from handful.data.sampling import sample_fewshot
 from handful.errors import InputError
-from handful.evaluation.folders import encode_folder
 from handful.evaluation.protocols import fewshot
 from handful.methods import class_scores
 from handful.methods.baselines.nearest_neighbour import NearestNeighbour
+from handful.methods.encoding import encode_folder
 from handful.methods.heads import make_head
 
 

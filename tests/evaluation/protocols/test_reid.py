@@ -9,9 +9,9 @@ from PIL import Image
 
 from handful.data.retrieval_sets import read_reid_set
 from handful.errors import InputError
-from handful.evaluation.folders import encode_folder
 from handful.evaluation.protocols.reid import measure
 from handful.evaluation.protocols.retrieval import measure as measure_retrieval
+from handful.methods.encoding import encode_folder
 from handful.metrics.accuracy import mean_interval, wilson_interval
 
 

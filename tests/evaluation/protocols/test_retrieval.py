@@ -11,9 +11,9 @@ from sklearn.neighbors import NearestNeighbors
 
 from handful.data.class_folders import read_class_folders
 from handful.errors import InputError
-from handful.evaluation.folders import encode_folder
 from handful.evaluation.protocols.retrieval import measure
 from handful.methods.baselines.nearest_neighbour import NearestNeighbour
+from handful.methods.encoding import encode_folder
 from handful.metrics import wilson_interval
 
 

@@ -20,10 +20,11 @@ from handful.data.episodes import Episodes
 from handful.data.progress import track
 from handful.data.sampling import sample_fewshot
 from handful.errors import InputError
-from handful.evaluation.folders import EncodedFolder, dataset_name, encode_folder
+from handful.evaluation.folders import dataset_name
 from handful.evaluation.results import Result
 from handful.evaluation.scoring import Features, episode_scores
 from handful.evaluation.strangers import MOST, confusion, measure_strangers
+from handful.methods.encoding import EncodedFolder, encode_folder
 from handful.methods.heads import Head, HeadName, default_head, make_head
 from handful.methods.matcher import Matcher
 from handful.metrics import mean_interval

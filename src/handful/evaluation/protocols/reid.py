@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from handful.data.retrieval_sets import ReidSet
 from handful.errors import InputError
-from handful.evaluation.folders import dataset_name, encode_folder
+from handful.evaluation.folders import dataset_name
 from handful.evaluation.published_retrieval import reid_rows
 from handful.evaluation.results import Result
+from handful.methods.encoding import encode_folder
 from handful.methods.matcher import Matcher
 from handful.metrics.accuracy import mean_interval
 from handful.metrics.reid import Reidentification, reidentify

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from handful.data.class_folders import ClassFolders
 from handful.errors import InputError
-from handful.evaluation.folders import dataset_name, encode_folder
+from handful.evaluation.folders import dataset_name
 from handful.evaluation.results import Result
+from handful.methods.encoding import encode_folder
 from handful.methods.matcher import Matcher
 from handful.metrics.retrieval import retrieve
 

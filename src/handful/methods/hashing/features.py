@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import normalize
 
 from handful import zoo
 from handful.data.class_folders import ClassFolders
-from handful.data.pictures import bare_reason, decode_ahead
-from handful.data.progress import track
 from handful.errors import InputError
 from handful.files import replacing, write_json
 from handful.images import list_images
-from handful.methods.decoding import enough_side
+from handful.methods.encoding import encode_folder
 from handful.methods.hashing.ten_crops import TenCrops
 from handful.methods.matcher import Matcher
 
@@ -70,25 +70,15 @@ def features_of(
 
 
 def _encode(matcher: Matcher, folder: ClassFolders) -> tuple[ClassFolders, NDArray[np.float16]]:
-    unread: list[tuple[str, str]] = []
-    kept: list[int] = []
-    features: NDArray[np.float16] | None = None
-    pictures = track(folder.pictures, f"encoding with {matcher.name}", len(folder))
-    for batch in decode_ahead(pictures, unread, at_least=enough_side(matcher)):
-        part = matcher.encode(batch.images).numpy()
-        if part.ndim != 2 or not np.isfinite(part).all():
+    def after(vectors: Tensor) -> Tensor:
+        if vectors.ndim != 2:
             raise InputError(
                 f"{matcher.name}: gives no vectors; hashing takes handful-base or alike"
             )
-        if features is None:
-            features = np.empty((len(folder), part.shape[1]), np.float16)
-        length = np.linalg.norm(part, axis=1, keepdims=True)
-        features[len(kept) : len(kept) + len(part)] = part / np.maximum(length, 1e-12)
-        kept += batch.places
-    if features is None:
-        raise InputError(f"{folder.root}: none of its images can be read ({unread[0][1]})")
-    skipped = [(folder.name(path), bare_reason(why, path)) for path, why in unread]
-    return folder.take(kept, skipped), features[: len(kept)]
+        return normalize(vectors, dim=1).half()
+
+    encoded = encode_folder(matcher, folder, after)
+    return encoded.folder, encoded.features.numpy()
 
 
 def unlabelled_folder(root: Path) -> ClassFolders:

@@ -14,12 +14,10 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from handful import methods, zoo
-from handful.data.class_folders import ClassFolders, read_class_folders
-from handful.data.pictures import batches
-from handful.data.progress import track
+from handful.data.class_folders import read_class_folders
 from handful.data.sampling import sample_fewshot
 from handful.methods.calibration import Calibration, fit_calibration, shots_factor
-from handful.methods.matcher import Matcher
+from handful.methods.encoding import encode_folder
 from handful.training.loop import LoopConfig, Task
 from handful.training.recipe import Finish, Recipe, Trained, named
 from handful.training.recipe import options as read_options
@@ -121,11 +119,6 @@ def _likeness(compare: Compare, features: Tensor, labels: Sequence[str]) -> floa
     return float(torch.stack(means).mean())
 
 
-def _encode(matcher: Matcher, folder: ClassFolders) -> Tensor:
-    paths = track(folder.paths, f"encoding with {matcher.name}", len(folder))
-    return torch.cat([matcher.encode(images) for _, images in batches(paths)])
-
-
 def build(recipe: Recipe, loop: LoopConfig | None, root: Path) -> tuple[Task | None, Finish]:
     """Return no task: only the calibration is fitted, on the validation classes."""
     options = read_options(PhotoCalibrationOptions, recipe)
@@ -135,15 +128,15 @@ def build(recipe: Recipe, loop: LoopConfig | None, root: Path) -> tuple[Task | N
     supports = Supports(tuple(options.ways), tuple(options.shots), options.episodes)
 
     def finish() -> Trained:
-        features = _encode(matcher, folder)
+        found = encode_folder(matcher, folder)
         calibration = calibrate(
-            matcher.compare, features, folder.labels, supports, recipe.get("seed", 0)
+            matcher.compare, found.features, found.folder.labels, supports, recipe.get("seed", 0)
         )
         return Trained(
             method=zoo.card(options.model).method,
             backbone=matcher.backbone,
             calibration=calibration,
-            files=list(folder.names),
+            files=list(found.folder.names),
             input=zoo.card(options.model).input,
         )
 

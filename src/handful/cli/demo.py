@@ -119,7 +119,8 @@ def _explain(
 ) -> dict[str, Any]:
     """Explain why a white cell is like another one, and unlike a red one."""
     rows = sample.by_label()
-    pictures = [_around(row) for row in (*rows["WBC"][:2], rows["RBC"][0])]
+    # three cells that lie clear of others
+    pictures = [_around(row) for row in (*rows["WBC"][1:3], rows["RBC"][2])]
     shown = model if model == "handful-base" else "auto"
     found = Explainer(model=shown, device=device).explain(*pictures)
     page.add(section(found, pictures, "Explain a likeness"))

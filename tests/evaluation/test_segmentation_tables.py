@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from handful.evaluation.segmentation_tables import segmentation
+from handful.evaluation.segmentation_tables import few_masks, segmentation
 
 
 def result(model: str, shots: int, miou: float, **metrics: Any) -> dict[str, Any]:
@@ -37,3 +37,17 @@ def test_rows_are_methods_the_best_first_and_columns_shots() -> None:
     assert rows[0][0] == "PASCAL VOC 2012, 77 photos: sofa, tvmonitor"
     assert rows[0][3:] == ["**40.0** (39.0-41.0)", "**50.0** (49.0-51.0)", "0.876", "300"]
     assert rows[1][3:] == ["**20.0** (19.0-21.0)", "", "", "300"]
+
+
+def test_few_masks_stand_by_kind_and_number_of_examples() -> None:
+    def row(model: str, shots: int, iou: float, error: float | None) -> dict[str, Any]:
+        about = {"kind": "nuclei", "model": model, "shots": shots}
+        return about | {"iou": iou, "count_error": error}
+
+    rows = [row("auto", 1, 0.5, 0.25), row("auto", 10, 0.75, 0.1), row("slow", 1, 0.4, None)]
+    head, *table = few_masks([{"protocol": "few-masks", "rows": rows}, result("other", 1, 0.1)])
+    assert head[2:] == ["IoU, 1 example", "IoU, 10 examples", "error of the count"]
+    assert table == [
+        ["nuclei", "`auto`", "**50.0**", "**75.0**", "25 %, 10 %"],
+        ["nuclei", "`slow`", "**40.0**", "", ""],
+    ]

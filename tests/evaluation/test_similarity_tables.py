@@ -90,3 +90,14 @@ def test_mining_stands_beside_the_same_runs_without(
         [*same, "n-pair", "1e-04", "as trained", "89.0", "**85.0**", "", ""],
         [*same, "n-pair", "1e-04", "half-way", "89.0", "**87.5**", "", ""],
     ]
+
+
+def test_conditions_of_mining_stand_with_both_scores(tmp_path: Path) -> None:
+    def pair(without: float, mined: float) -> dict[str, Any]:
+        return {"without": without, "with": mined, "gain": mined - without}
+
+    row = {"begin": "random", "slope": 10.0, "threshold": 0.3, "before": {"map@r": 0.2}}
+    value = {"protocol": "mining-conditions", "model": "m", "n": 9, "metrics": {}}
+    value["rows"] = [row | {"map@r": pair(0.5, 0.55), "recall@1": pair(0.9, 0.875)}]
+    rows = cells("mining-conditions", tmp_path, value)
+    assert rows[1:] == [["random", "10", "0.3", "20.0", "50.0", "55.0", "90.0", "87.5"]]

@@ -32,6 +32,23 @@ def segmentation(found: Iterable[Found]) -> Rows:
     return table
 
 
+def few_masks(found: Iterable[Found]) -> Rows:
+    """Overlap on people's own kinds of pictures by the number of examples, and counts of nuclei."""
+    results = [one for one in found if one.get("protocol") == "few-masks"]
+    shots = sorted({row["shots"] for one in results for row in one["rows"]})
+    rows: dict[tuple[str, str], dict[int, Found]] = {}
+    for row in (row for one in results for row in one["rows"]):
+        rows.setdefault((row["kind"], row["model"]), {})[row["shots"]] = row
+    heads = [f"IoU, {n} example{'s' if n > 1 else ''}" for n in shots]
+    table = [["pictures", "model", *heads, "error of the count"]]
+    for (kind, model), by_shots in rows.items():
+        cells = [bold(by_shots[n]["iou"]) if n in by_shots else "" for n in shots]
+        errors = [by_shots[n].get("count_error") for n in shots if n in by_shots]
+        counted = [f"{100 * error:.0f} %" for error in errors if error is not None]
+        table.append([kind, f"`{model}`", *cells, ", ".join(counted)])
+    return table
+
+
 def _set(result: Found) -> str:
     classes = ", ".join(result["classes"])
     name = _SETS.get(result["dataset"], result["dataset"])

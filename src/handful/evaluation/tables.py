@@ -215,7 +215,9 @@ _TABLES: dict[str, Callable[[Iterable[Found]], Rows]] = {
     "retrieval": similarity_tables.retrieval,
     "reid": similarity_tables.reid,
     "metric-learning": similarity_tables.metric_learning,
+    "mining-conditions": similarity_tables.mining_conditions,
     "segmentation": segmentation_tables.segmentation,
+    "few-masks": segmentation_tables.few_masks,
 }
 
 

@@ -27,8 +27,11 @@ Features: TypeAlias = NDArray[np.floating]
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
 
-OURS = ("ugh", "handful-bits", "ugh-random", "ugh-category", "all-codes")
+OURS = ("ugh", "handful-votes", "ugh-similarity", "ugh-random", "ugh-category", "all-codes")
 """Models that need a library of hash functions."""
+
+SEMI = ("handful-bits", "handful-votes", "ugh-similarity")
+"""Models that learn from the examples and from unlabelled images besides."""
 
 RIVALS: dict[str, Callable[[int, int], Hasher]] = {
     rival.name: rival
@@ -48,10 +51,10 @@ RIVALS: dict[str, Callable[[int, int], Hasher]] = {
 }
 """The other models by name; each takes a number of bits and a seed."""
 
-BACKGROUND = 800
-"""Unlabelled images that `handful-bits` follows besides the examples."""
+BACKGROUND = 2000
+"""Unlabelled images at most that a model of `SEMI` learns from."""
 
-MODELS = (*OURS, *RIVALS)
+MODELS = ("handful-bits", *OURS, *RIVALS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,18 +224,21 @@ def _hasher(task: Task, model: str, setting: Setting, repeat: int, category: obj
     seed = int(np.random.SeedSequence([setting.seed, repeat]).generate_state(1)[0])
     if model in RIVALS:
         return RIVALS[model](setting.bits, seed)
+    background = _learnable(task, replace(setting, learn=BACKGROUND))
+    if model == "handful-bits":
+        return hashing.HandfulBits(setting.bits, seed, background)
+    assert task.library is not None
+    if model == "handful-votes":
+        return hashing.HandfulVotes(task.library, setting.bits, seed, background)
     selections: dict[str, hashing.Selection] = {
         "ugh": "shared",
-        "handful-bits": "similarity",
+        "ugh-similarity": "similarity",
         "ugh-random": "random",
         "ugh-category": "category",
         "all-codes": "all",
     }
-    assert task.library is not None
-    selection = selections[model]
-    background = _learnable(task, replace(setting, learn=BACKGROUND))
     return hashing.UGH(
-        task.library, setting.bits, seed, selection, category, setting.prefilter, background
+        task.library, setting.bits, seed, selections[model], category, setting.prefilter, background
     )
 
 
@@ -272,7 +278,7 @@ def _settings(task: Task, model: str, setting: Setting, random_bits: int) -> dic
     if model in ("ugh", "ugh-category") and setting.prefilter is not None:
         found["prefilter"] = setting.prefilter
     unsupervised = model in RIVALS and not RIVALS[model](1, 0).supervised
-    if unsupervised or model == "handful-bits":
+    if unsupervised or model in SEMI:
         found["learned_on"] = "database" if task.unlabelled is None else "unlabelled"
     return found
 

@@ -64,8 +64,9 @@ def hashing(
         The folder.
     model
         One or more models, or all; ugh where none is given. With a library: ugh,
-        handful-bits (a selection of our own), ugh-random, ugh-category (an oracle: it knows the
-        query's class), all-codes. Others: lsh, pca-itq,
+        ugh-similarity (a selection of our own), ugh-random, ugh-category (an oracle: it knows the
+        query's class), all-codes, handful-votes. Others: handful-bits (ours, learned from the
+        examples and from unlabelled images), lsh, pca-itq,
         cca-itq, ksh, sdh, dbc, spectral, fasthash, spherical, kmeans, binary-autoencoder.
     backbone
         The network of the features: handful-base, torchvision:NAME or timm:NAME.

@@ -4,6 +4,7 @@ from handful.methods.hashing.base import Codes, Hasher, pack, unpack
 from handful.methods.hashing.binary_autoencoder import BinaryAutoencoder
 from handful.methods.hashing.dbc import DBC
 from handful.methods.hashing.fasthash import FastHash
+from handful.methods.hashing.handful_bits import HandfulBits, HandfulVotes
 from handful.methods.hashing.hyper_round import Settings
 from handful.methods.hashing.hyper_training import hyper_train
 from handful.methods.hashing.itq import CCAITQ, PCAITQ
@@ -27,6 +28,8 @@ __all__ = [
     "BinaryAutoencoder",
     "Codes",
     "FastHash",
+    "HandfulBits",
+    "HandfulVotes",
     "HashLibrary",
     "Hasher",
     "KMeansHashing",

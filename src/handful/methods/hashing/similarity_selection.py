@@ -1,8 +1,9 @@
-"""`handful-bits`: functions of a library whose Hamming distances follow what is alike.
+"""`ugh-similarity`: functions of a library whose Hamming distances follow what is alike.
 
-Ours. The selection of UGH asks which bits tell the examples' classes apart, so with few examples
-it takes bits that say the same, and bits that fit them by chance. Here a code is to have inner
-products that follow a target over all pairs of images of a sample: cosines of centred features,
+Ours, and no more than a selection: `handful_bits` is what a code gains that learns. The selection
+of UGH asks which bits tell the examples' classes apart, so with few examples it takes bits that
+say the same, and bits that fit them by chance. Here a code is to have inner products that follow a
+target over all pairs of images of a sample: cosines of centred features,
 cosines of what classes the images resemble, and for two examples also whether they are of one
 class. With T the target, weights u that sum to 1 and bits h_t in {-1, 1}, functions are added one
 by one so that

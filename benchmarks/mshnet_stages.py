@@ -1,6 +1,6 @@
 """One query of MSHNet, stage by stage: milliseconds, multiply-adds and memory.
 
-    python benchmarks/mshnet_stages.py [--size 473] [--threads 2] [--rounds 5] [--classes 5]
+    python benchmarks/mshnet_stages.py [--size 473] [--threads 2] [--rounds 5] [--classes 5] [--out FILE.json]
 
 `ours` is `handful.methods.mshnet` after `support_state`: foreground pixels alone, in tiles, and the
 head rewritten by `fused`. `dense` is the same network written without those ideas and kept here:
@@ -22,6 +22,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -30,10 +31,12 @@ from torch.nn.functional import conv2d, normalize
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
+from handful.files import write_json
 from handful.methods.mshnet import MSHNet, SupportState, fused
 from handful.methods.mshnet.blocks import Kind, resized
 from handful.methods.mshnet.inference import FusedHead
 from handful.methods.mshnet.network import GenerativePrototype
+from handful.provenance import describe_device, provenance
 from handful.similarity import foreground, masked_mean
 
 BARS = {"cosine": 4.0, "query": 1.7, "memory": 0.25, "classes": 1.1}
@@ -99,6 +102,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--classes", type=int, default=5)
+    parser.add_argument("--out", type=Path, help="also write the JSON there")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
@@ -114,8 +118,15 @@ def main() -> int:
         and held["memory"] <= BARS["memory"]
         and held["classes"] <= BARS["classes"]
     )
-    about = {"options": vars(options), "torch": torch.__version__, "passed": passed}
-    print(json.dumps(about | measured, indent=2))
+    asked = {key: value for key, value in vars(options).items() if key != "out"}
+    about = {"protocol": "mshnet-stages", "model": "mshnet", "options": asked, "passed": passed}
+    answer = about | {"n": options.rounds, "metrics": held} | measured
+    print(json.dumps(answer, indent=2))
+    if options.out is not None:
+        origin = provenance([], 0, describe_device("cpu"))
+        argv = f"--size {options.size} --threads {options.threads} --rounds {options.rounds}"
+        origin["command"] = f"python benchmarks/mshnet_stages.py {argv}"
+        write_json(options.out, answer | origin)
     return 0 if passed or options.size != 473 else 1
 
 

@@ -20,7 +20,7 @@ from torch.nn.functional import normalize
 from handful.answers.matches import Match, Matches, SearchKind
 from handful.data.pictures import Cutout, Picture, many, name, title
 from handful.errors import InputError
-from handful.find.coding import RANDOM_BITS, Coding, random_library
+from handful.find.coding import RANDOM_BITS, Code, Coding, library_for, random_library
 from handful.find.collection import Index
 from handful.find.criterion import Criterion, Head, fit_criterion
 from handful.index.flat import Flat
@@ -33,6 +33,9 @@ HeadChoice = Literal["auto", "prototype", "logistic"]
 
 SHORTLIST_FROM = 200_000
 """Pictures above which codes make a shortlist."""
+
+SAMPLE = 2000
+"""Pictures of the index that a code is learned on, besides what is given."""
 
 NEGATIVES = 200
 """Pictures of the index that stand for all others, where none are given."""
@@ -51,13 +54,16 @@ class Finder(BaseEstimator):  # type: ignore[misc]
         them and `NEGATIVES` random pictures of the index; on photos it is as good from ten
         examples, and less good from fewer. ``auto``: `prototype`.
     bits : int, optional
-        Search by codes of so many bits alone, the functions being selected for the examples.
+        Search by codes of so many bits alone: functions of the library vote for them, see
+        `handful.methods.hashing.votes`. Only stored bits are read.
     shortlist : "auto", int or None
         Of how many pictures a code makes a shortlist, which features then rank; None: every
         feature is compared. ``auto``: None up to `SHORTLIST_FROM` pictures, above it the larger
         of 5,000, 100 k and a fiftieth of them.
     library : HashLibrary, optional
-        The hash functions; by default `handful.find.coding.RANDOM_BITS` random hyperplanes.
+        The hash functions. By default those that are bundled for the features of handful-base,
+        and for other features, and for a shortlist, `handful.find.coding.RANDOM_BITS` random
+        hyperplanes.
     seed : int
         Of the random negatives and hyperplanes.
 
@@ -137,16 +143,22 @@ class Finder(BaseEstimator):  # type: ignore[misc]
             why = f": {self.skipped_[0][1]}" if self.skipped_ else "; give one or more"
             raise InputError(f"no example to find the like of{why}")
         self._given = np.concatenate([own, others])
-        self._positive, background = positive, self._background()
+        background = self._background(NEGATIVES)
         head: Head = "logistic" if self.head == "logistic" else "prototype"
         if not len(negative) + len(background):
             head = "prototype"  # there is nothing else to tell the examples from
-        self._others = torch.cat([negative, background])
         self.criterion_: Criterion = fit_criterion(
             calibration_of(self.index_.matcher), head, positive, negative, background
         )
-        library = self.library or random_library(positive.shape[1], self.seed)
+        width = positive.shape[1]
+        if self.library is not None:
+            library = self.library
+        elif self.bits is not None:
+            library = library_for(self.index_.backbone, width, self.seed)
+        else:
+            library = random_library(width, self.seed)
         self._coding = Coding(self.index_, self._snapshot, library, self._given)
+        self._sample, self._code = torch.cat([positive, negative]), None
         return self
 
     def search(self, k: int = 20) -> Matches:
@@ -182,17 +194,18 @@ class Finder(BaseEstimator):  # type: ignore[misc]
         """Score vectors (N, D) of the network as pictures are ranked, (N,); differentiable.
 
         What `handful.explain.Explainer.explain_score` takes. With `bits` it is the mean margin of
-        the code's functions, each on the side of the examples.
+        the functions that vote, as they are weighed.
         """
         criterion = self._fitted()
         unit = normalize(vectors, dim=-1)
         if self.bits is None:
             return criterion.raw(unit)
-        code = self._coding.library.take(self._selected())
-        side = np.where(code.margins(self._target())[0] > 0, 1, -1)
-        weights = torch.from_numpy(code.weights * side[:, None]).to(vectors)
-        bias = torch.from_numpy(code.bias * side).to(vectors)
-        return torch.mean(unit @ weights.T + bias, dim=1)
+        votes = self._learned().votes
+        code, weighs = self._coding.library.take(votes.functions), votes.weights[:, 0]
+        share = weighs / max(np.abs(weighs).sum(), 1)
+        # a weighted sum of margins is one margin
+        direction = torch.from_numpy(share @ code.weights).to(vectors)
+        return unit @ direction + float(share @ code.bias)
 
     def _fitted(self) -> Criterion:
         if not hasattr(self, "criterion_"):
@@ -226,11 +239,11 @@ class Finder(BaseEstimator):  # type: ignore[misc]
         titles = tuple(title(given[place]) for place in places)
         return titles, normalize(table, dim=-1), np.array(sorted(set(rows)), np.int64)
 
-    def _background(self) -> Tensor:
-        """Return the features of random pictures of the index, (n, D)."""
+    def _background(self, count: int) -> Tensor:
+        """Return the features of random pictures of the index, (n, D) with n at most `count`."""
         others = np.flatnonzero(self._without_given().alive)
         rng = np.random.default_rng(self.seed)
-        rows = rng.choice(others, min(NEGATIVES, len(others)), replace=False)
+        rows = rng.choice(others, min(count, len(others)), replace=False)
         return normalize(torch.from_numpy(self._flat.take(np.sort(rows))), dim=-1)
 
     def _without_given(self) -> Flat:
@@ -266,26 +279,28 @@ class Finder(BaseEstimator):  # type: ignore[misc]
 
     def _shortlisted(self, size: int) -> Ints:
         """Return the rows whose codes are nearest to that of what is looked for."""
-        chosen = np.arange(min(RANDOM_BITS, len(self._coding.library)))
-        query = self._coding.encode(chosen, self._target())
-        rows: Ints = self._coding.store(chosen).search(query, size).rows[0]
+        functions = min(RANDOM_BITS, len(self._coding.library))
+        query = self._coding.library.take(np.arange(functions)).encode(self._target())
+        rows: Ints = self._coding.plain(functions).search(query, size).rows[0]
         return rows
 
-    def _selected(self) -> Ints:
+    def _learned(self) -> Code:
+        """Return the code of the category, learned when it is first asked for."""
         assert self.bits is not None
-        return self._coding.select(self.bits, self._positive, self._others)
+        if self._code is None:
+            sample = torch.cat([self._sample, self._background(SAMPLE)]).numpy()
+            self._code = self._coding.learn(self.bits, sample, self._target()[0])
+        return self._code
 
     def _by_codes(self, k: int | None = None, radius: int = 0) -> Matches:
-        chosen = self._selected()
-        query, store = self._coding.encode(chosen, self._target()), self._coding.store(chosen)
+        code = self._learned()
+        query, store = code.query, self._coding.voted(code.votes)
         if k is None:
             ((rows, away),) = store.range(query, radius)
         else:
             hits = store.search(query, k)
             rows, away = hits.rows[0], hits.distances[0]
-        bits = len(chosen)
-        # what the share of bits would mean for random hyperplanes
-        cosine = torch.from_numpy(np.cos(np.pi * np.asarray(away) / bits))
+        cosine = torch.from_numpy(code.levels[away])
         return self._matches(rows, self.criterion_.score_of_cosine(cosine), away, "codes")
 
     def _ranked(self, rows: Ints, kind: SearchKind) -> Matches:

@@ -1,6 +1,7 @@
 """One query of MSHNet, stage by stage: milliseconds, multiply-adds and memory.
 
-    python benchmarks/mshnet_stages.py [--size 473] [--threads 2] [--rounds 5] [--classes 5] [--out FILE.json]
+    python benchmarks/mshnet_stages.py [--size 473] [--threads 2] [--rounds 5] [--classes 5]
+                                       [--out FILE.json]
 
 `ours` is `handful.methods.mshnet` after `support_state`: foreground pixels alone, in tiles, and the
 head rewritten by `fused`. `dense` is the same network written without those ideas and kept here:

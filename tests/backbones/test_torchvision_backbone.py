@@ -55,6 +55,21 @@ def test_maps_and_embedding_are_the_networks_own(tmp_path: Path, name: str) -> N
     assert embedding.shape == (2, backbone.features)
 
 
+def test_a_vector_inside_the_classifier_embeds_as_fc6_of_alexnet(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    network = torchvision.models.get_model("alexnet", weights=None).eval()
+    torch.save(network.state_dict(), tmp_path / "w.pth")
+    backbone = build("torchvision:alexnet@classifier.2").load(tmp_path / "w.pth")
+    x = torch.randn(2, 3, 96, 96)
+    pooled = network.avgpool(network.features(x)).flatten(1)
+    truth = network.classifier[1](pooled).relu()
+    assert torch.equal(backbone.embed(x), truth)
+    assert backbone.features == 4096
+    assert backbone.name == "torchvision:alexnet@classifier.2"
+    with pytest.raises(InputError, match=r"alexnet@features\.0: gives a map there, and no vector"):
+        build("alexnet@features.0")
+
+
 def test_nodes_inside_a_block_are_given(tmp_path: Path) -> None:
     """The sum of a residual block before its ReLU, which no module gives."""
     network = resnet("resnet18")

@@ -15,6 +15,7 @@ def build(name: str, **options: object) -> FeatureMaps:
     ----------
     name : str
         ``handful-base``, ``torchvision:NAME``, ``timm:NAME``; a plain name is torchvision's.
+        ``torchvision:NAME@NODE`` embeds by the vector at a node of its graph.
         ``handful-base-source`` is timm's network as the source weights of `handful-base` need it,
         and ``random:NAME`` a control: any of these with random weights, the same every time.
     **options : object
@@ -52,5 +53,7 @@ def build(name: str, **options: object) -> FeatureMaps:
     if library in {"", "torchvision"}:
         from handful.backbones.torchvision_backbone import TorchvisionBackbone
 
+        architecture, at, node = architecture.partition("@")
+        options = options | ({"embedding": node} if at else {})
         return TorchvisionBackbone(architecture, **options)  # type: ignore[arg-type]
     raise InputError(f"backbone {name!r}: is handful-base, torchvision:NAME or timm:NAME")

@@ -33,9 +33,9 @@ class TorchvisionBackbone(FeatureMaps):
         Modules (``layer2``) or operations (``layer2.0.add``) of torchvision's
         `get_graph_node_names`: one map each, named after it. By default the deepest stage of
         every stride from 4 on: ``stride4``, ``stride8``, ``stride16``, ``stride32``.
-    embedding : bool
-        Whether `embed` gives what the network's last linear layer sees. Without it, only what
-        the maps need is kept.
+    embedding : bool or str
+        Whether `embed` gives what the network's last linear layer sees, or the node whose vector
+        it gives (``classifier.2`` of AlexNet is fc6). Without it, only what the maps need is kept.
     frozen : bool
         See :class:`FeatureMaps`.
 
@@ -57,10 +57,11 @@ class TorchvisionBackbone(FeatureMaps):
         self,
         name: str,
         nodes: Sequence[str] | None = None,
-        embedding: bool = True,
+        embedding: bool | str = True,
         frozen: bool = True,
     ) -> None:
         self.architecture = name
+        own = f"torchvision:{name}{f'@{embedding}' if isinstance(embedding, str) else ''}"
         network = _network(name)
         keys = network.state_dict().keys()
         # shapes are found on a copy without memory, where nothing is computed
@@ -68,12 +69,15 @@ class TorchvisionBackbone(FeatureMaps):
         taps = {node: node for node in nodes} if nodes else _stages(shadow)
         shapes = _shapes(_cut(shadow, taps, embedding, name))
         network = _cut(network, taps, embedding, name)
-        features = shapes.pop(EMBEDDING)[0] if embedding else 0
+        vector = shapes.pop(EMBEDDING) if embedding else (0,)
+        if len(vector) != 1:
+            raise InputError(f"{own}: gives a map there, and no vector")
+        (features,) = vector
         flat = [tap for tap, shape in shapes.items() if len(shape) != 3]
         if flat:
             raise InputError(f"torchvision:{name}: {flat[0]} is no feature map (N, C, H, W)")
         super().__init__(
-            f"torchvision:{name}",
+            own,
             network,
             strides={tap: _stride(shape[-1]) for tap, shape in shapes.items()},
             channels={tap: shape[0] for tap, shape in shapes.items()},
@@ -120,13 +124,14 @@ def _network(name: str) -> nn.Module:
     return network.eval()
 
 
-def _cut(network: nn.Module, taps: dict[str, str], embedding: bool, name: str) -> nn.Module:
+def _cut(network: nn.Module, taps: dict[str, str], embedding: bool | str, name: str) -> nn.Module:
     """Return the part of the network that the taps (node -> name of the map) need."""
     from torchvision.models.feature_extraction import create_feature_extractor
 
     taps = dict(taps)
     if embedding:
-        taps[_open_classifier(network)] = EMBEDDING
+        node = embedding if isinstance(embedding, str) else _open_classifier(network)
+        taps[node] = EMBEDDING
     try:
         part = create_feature_extractor(network, taps, suppress_diff_warning=True)
     except ValueError as error:

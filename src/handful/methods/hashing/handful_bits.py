@@ -4,8 +4,10 @@ Ours. KSH, SDH and CCA-ITQ learn their hyperplanes from the examples alone, and 
 selected from a library were learned without any. Here, from examples and a sample of other images
 of the collection, its background:
 
-1. A teacher says how much an image is of each class: ridge regression on the examples, that goes
-   on with its own answers on the background (self-training).
+1. A teacher says how much an image is of each class: the examples' prototypes, moved towards what
+   lies near them, then ridge regression that goes on with its own answers on the background
+   (self-training). So the background should hold images of the classes, as a collection does
+   that is to be searched for them.
 2. A bit is a dichotomy of the classes with a threshold: the shares of some classes, less those of
    the others, are above it. Of all of these, those are chosen whose inner products follow a target
    over all pairs of the background: the greedy step of KSH (`ksh`, equation 12), then exchanges of
@@ -39,6 +41,10 @@ from handful.methods.hashing.votes import Votes, fit_scores, signs_of
 RIDGE, ROUNDS = 1.0, 20
 """Of the teacher: the ridge, and how often it learns from its own answers."""
 
+MOVES, MOVED = 10, 0.05
+"""How often prototypes are moved at first, and what an image of the background counts then
+against an example."""
+
 FEW, MANY = 3.0, 7.0
 """With s examples of a class, so many images of the background count as much as one example:
 FEW + s / MANY."""
@@ -50,7 +56,7 @@ learns, and in the end."""
 SOFT = 0.7
 """The share of the classes in the target; the rest is the cosine of features."""
 
-ALONE = 1.5
+ALONE = 1.0
 """Examples of a class with which bits of the classes are half of a code."""
 
 VOTERS = 512
@@ -249,7 +255,7 @@ def bits_of_classes(n_bits: int, shots: float) -> int:
     Examples
     --------
     >>> [bits_of_classes(16, shots) for shots in (1, 3, 10, 50)]
-    [6, 11, 14, 16]
+    [8, 12, 15, 16]
     """
     return round(n_bits * shots / (shots + ALONE))
 
@@ -271,7 +277,11 @@ def teach(background: Floats, examples: Floats, number: Indices) -> Teacher:
     count = 1 / (FEW + len(number) * even / MANY)
     gram = known.T @ known + count * others.T @ others + RIDGE * np.eye(known.shape[1])
     solved = np.linalg.solve(gram, np.vstack([known, count * others]).T)
-    shares = softmax(FIRST * others @ unit(truth.T @ known).T)
+    prototypes = unit(truth.T @ known)
+    for _ in range(MOVES):
+        shares = softmax(FIRST * others @ prototypes.T)
+        prototypes = unit(truth.T @ known + MOVED * shares.T @ others)
+    shares = softmax(FIRST * others @ prototypes.T)
     directions = np.empty(0)
     for _ in range(ROUNDS):
         directions = solved @ (np.vstack([truth, shares]) - even)

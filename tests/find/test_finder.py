@@ -11,8 +11,10 @@ import torch
 from PIL import Image
 from sklearn.linear_model import LogisticRegression
 
+from handful import zoo
 from handful.errors import InputError
 from handful.find import Finder, Index
+from handful.find.coding import BUNDLED, library_for
 from handful.find.finder import SHORTLIST_FROM
 from handful.methods.calibration import Calibration
 from handful.methods.hashing import HashLibrary
@@ -183,12 +185,11 @@ def test_codes_alone(index: Index, bits: int) -> None:
     finder = Finder(index, bits=bits).fit(like)
     found = finder.search(k=1000)
     assert (found.search, found.bits, len(found)) == ("codes", bits, len(index) - 3)
-    # the distances, from the functions themselves
+    # the distances, from the functions' signs, one sum of weights after the other
     paths, features = table(index)
-    code = finder._coding.library.take(finder._selected())
-    mean = features[[paths.index(path) for path in like]].mean(0)
-    ours, all_ = code.margins(mean[None]) > 0, code.margins(features) > 0
-    away = (ours != all_).sum(1)
+    votes = finder._learned().votes
+    signs = np.sign(finder._coding.library.take(votes.functions).margins(features))
+    away = (signs @ votes.weights <= votes.thresholds).sum(1)
     named = {match.image: match.distance for match in found}
     differing = [named[path] - away[i] for i, path in enumerate(paths) if path in named]
     # a margin of almost nothing may fall to the other side in half precision
@@ -202,11 +203,11 @@ def test_codes_alone(index: Index, bits: int) -> None:
     assert [m.image for m in near] == [m.image for m in found if m.distance <= 1]
 
 
-def test_the_functions_of_a_code_tell_the_examples_from_the_others(index: Index) -> None:
+def test_a_function_that_knows_the_category_votes_most(index: Index) -> None:
     width = index.snapshot().parts[0].shape[1]
     rng = np.random.default_rng(0)
     weights = rng.normal(size=(64, width)).astype(np.float32)
-    _, features = table(index)
+    paths, features = table(index)
     inside = np.array(["/c2/" in path for path in index.images])
     # one function that knows the class, among many that do not
     weights[17] = features[inside].mean(0) - features[~inside].mean(0)
@@ -215,7 +216,23 @@ def test_the_functions_of_a_code_tell_the_examples_from_the_others(index: Index)
     bias[17] = -threshold
     assert ((features @ weights[17] + bias[17] > 0) == inside).mean() > 0.95
     finder = Finder(index, bits=4, library=HashLibrary(weights, bias)).fit(of_class(index, 2)[:4])
-    assert 17 in finder._selected()
+    code = finder._learned()
+    strongest = np.argsort(-code.votes.weights[:, 0])[:6]
+    assert 17 in code.votes.functions[strongest]
+    # the levels are cosines: mean ones of the pictures that lie there
+    cosines = features @ finder.criterion_.target.numpy()
+    found = {match.image: int(match.distance) for match in finder.search(1000)}
+    assert np.all(np.diff(code.levels) <= 0)
+    far = [cosines[paths.index(path)] for path, away in found.items() if away == 4]
+    assert code.levels[4] == pytest.approx(np.mean(far), abs=0.05)
+
+
+def test_which_library_belongs_to_which_features(index: Index) -> None:
+    assert zoo.card(BUNDLED).backbone == "handful-base"
+    assert library_for("handful-base", 512, 0).weights.shape == (8000, 512)
+    assert library_for("torchvision:resnet50", 2048, 0).weights.shape == (512, 2048)
+    given = HashLibrary(np.eye(4, dtype=np.float32), np.zeros(4, np.float32))
+    assert Finder(index, library=given).library is given
 
 
 def test_an_example_behind_a_link_is_known_too(index: Index, tmp_path: Path) -> None:

@@ -158,7 +158,8 @@ class Finder(BaseEstimator):  # type: ignore[misc]
         else:
             library = random_library(width, self.seed)
         self._coding = Coding(self.index_, self._snapshot, library, self._given)
-        self._sample, self._code = torch.cat([positive, negative]), None
+        self._sample = torch.cat([positive, negative])
+        self._code: Code | None = None
         return self
 
     def search(self, k: int = 20) -> Matches:

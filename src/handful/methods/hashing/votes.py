@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from handful.methods.hashing.base import Codes, Floats, Indices, pack, unpack
 from handful.methods.hashing.library import HashLibrary
@@ -51,7 +51,7 @@ class Votes:
     thresholds: Indices
 
     def __len__(self) -> int:
-        return self.weights.shape[1]
+        return int(self.weights.shape[1])
 
     def encode(self, rows: Codes, count: int) -> Codes:
         """Return packed codes (N, ceil(k / 8)), without looking at features.
@@ -149,7 +149,7 @@ def fit_scores(
     count = min(functions, len(signs))
     centre = signs @ weights.astype(np.float32)
     chosen = np.empty(0, np.int64)
-    fit = np.zeros((0, wanted.shape[1]))
+    fit: Floats = np.zeros((0, wanted.shape[1]))
     for step in range(1, STEPS + 1):
         pull = signs @ (weights[:, None] * left / spread).astype(np.float32)
         pull -= centre[:, None] * ((weights @ left) / spread).astype(np.float32)
@@ -208,7 +208,8 @@ def fit_levels(
     return scores.bits(np.ones((1, n_bits)), cuts), np.minimum.accumulate(levels)
 
 
-def signs_of(library: HashLibrary, features: Floats) -> NDArray[np.float32]:
+def signs_of(library: HashLibrary, features: ArrayLike) -> NDArray[np.float32]:
     """Return the bits of features (n, D) as signs, (functions, n)."""
-    bits = unpack(library.rows(features), len(features))
+    rows = np.asarray(features)
+    bits = unpack(library.rows(rows), len(rows))
     return np.where(bits, np.float32(1), np.float32(-1))

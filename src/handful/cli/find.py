@@ -52,10 +52,11 @@ def find(
     k
         How many pictures to answer.
     bits
-        Search by codes of so many bits alone.
+        Search by codes of so many bits alone: the likeness to the examples in so many levels, for
+        which stored bits of hash functions vote.
     radius
         Answer every picture at most so far away, in place of -k: 1 - cosine, or with --bits the
-        bits that differ. 0.001 with one example finds its copies.
+        levels below the highest. 0.001 with one example finds its copies.
     head
         prototype: rank by likeness to the mean of the examples, less that to --unlike; logistic: by
         logistic regression against --unlike and random others; auto: prototype.

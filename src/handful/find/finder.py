@@ -180,8 +180,8 @@ class Finder(BaseEstimator):  # type: ignore[misc]
         Parameters
         ----------
         radius : float
-            The largest distance: 1 - cosine, or with `bits` the bits that differ. Copies of one
-            example are at a distance of 0, or a few millionths where they were saved anew.
+            The largest distance: 1 - cosine, or with `bits` the levels below the highest. Copies
+            of one example are at a distance of 0, or a few millionths where they were saved anew.
         """
         self._fitted()
         if not radius >= 0:

@@ -161,7 +161,7 @@ def fit_scores(
         table = (signs[chosen] - centre[chosen, None]).T.astype(np.float64)
         weighed = table * weights[:, None]
         gram = table.T @ weighed + ridge * np.eye(len(chosen))
-        fit = np.linalg.solve(gram, weighed.T @ (wanted - mean))
+        fit = np.asarray(np.linalg.solve(gram, weighed.T @ (wanted - mean)), np.float64)
         left = wanted - mean - table @ fit
     scale = float(np.abs(fit).max() / LARGEST) or 1.0
     whole = np.rint(fit / scale).astype(np.int64)

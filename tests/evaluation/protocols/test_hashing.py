@@ -57,6 +57,10 @@ def test_every_model_is_measured(task: Task, monkeypatch: pytest.MonkeyPatch) ->
     assert results["all-codes"].settings["bits"] == 60
     assert results["pca-itq"].settings["learned_on"] == "unlabelled"
     assert "learned_on" not in results["ksh"].settings
+    for name in ("handful-bits", "handful-votes", "ugh-similarity"):
+        assert results[name].settings["learned_on"] == "unlabelled"
+    assert "functions" not in results["handful-bits"].settings
+    assert results["handful-votes"].settings["functions"] == 60
     maps = {name: result.metrics["map"] for name, result in results.items()}
     # knowing the query's class, and having every function, cannot be worse than chance's choice
     assert min(maps["ugh-category"], maps["all-codes"]) > maps["ugh-random"]
@@ -128,7 +132,7 @@ def test_unsupervised_models_learn_from_unlabelled_images(
 
 
 def test_what_cannot_be_measured(task: Task) -> None:
-    with pytest.raises(InputError, match="model 'best': is one of ugh"):
+    with pytest.raises(InputError, match="model 'best': is one of handful-bits, ugh"):
         measure(task, ["best"], SETTING)
     with pytest.raises(InputError, match="ugh-random: needs a library"):
         measure(replace(task, library=None), ["lsh", "ugh-random"], SETTING)

@@ -3,11 +3,14 @@ r"""What the gain of similarity mining hangs on: its soft mask, and how much tra
     python benchmarks/mining_conditions.py --root caltech66 --split caltech66-split.txt \
         --runs RUNS --out results
 
-Triplet runs with mining and without, three seeds each, all measured on the validation classes:
+Triplet runs with mining and without, three seeds each, measured on the validation classes:
 
-``masks``   the slope and the threshold of the soft mask;
-``fresh``   the trained layers begin from random numbers instead of ImageNet's, so that what the
-            network knows of its last layers it learns from these few classes.
+- the slope and the threshold of the soft mask;
+- the trained layers begin from random numbers instead of ImageNet's, so that what the network knows
+  of its last layers it learns from these few classes.
+
+And on the test classes, of which nothing is chosen: queries of which a square is hidden, a quarter
+or half of the photo, as mining has the network recognize what is left.
 
 A run that ended is kept in RUNS and not repeated.
 """
@@ -19,29 +22,34 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from handful.backbones import build
 from handful.backbones.tail import Tail
+from handful.data.class_folders import classes_of_role, read_class_folders
 from handful.data.progress import track
 from handful.files import write_json
+from handful.metrics.retrieval import retrieve
 from handful.provenance import describe_device, provenance
 from handful.training.frozen_photos import FrozenPhotos, freeze
 from handful.training.loop import LoopConfig, train
 from handful.training.recipe import options as read_options
 from handful.training.recipe import read_recipe
 from handful.training.tasks.metric_learning import MetricLearningOptions, make_task
-from handful.training.tuning import tuning_classes
+from handful.training.tuning import TuningTask, tuning_classes
 
 MASKS = ((10.0, 0.3), (10.0, 0.5), (10.0, 0.7), (5.0, 0.5), (20.0, 0.5))
 FRESH = ("loop.steps=150", "loop.validate_every=50", "options.rate=1e-3", "options.share=1.0")
 SCORES = ("recall@1", "map@r")
+HIDDEN = (0.0, 0.25, 0.5)
+"""Shares of a query that are hidden."""
 
 Found = dict[str, Any]
 
@@ -77,7 +85,10 @@ def conditions() -> Iterator[Condition]:
 def measure(
     asked: argparse.Namespace, condition: Condition, seed: int, photos: list[FrozenPhotos]
 ) -> Found:
-    """Train one run and measure it on the validation classes; `photos` is filled once."""
+    """Train one run and measure it; `photos` is filled once: those to train on, those to test on.
+
+    Of the latter there are whole ones first, then those with more and more hidden.
+    """
     name = condition.name(seed)
     path = asked.runs / f"{name}.json"
     if path.exists():
@@ -93,6 +104,9 @@ def measure(
     folder, held = tuning_classes(recipe, options, asked.root, seed)
     if not photos:
         photos.append(freeze(tail, backbone, folder, options.size))
+        tested = read_class_folders(asked.root, classes_of_role(asked.split, "test"))
+        whole = freeze(tail, backbone, tested, options.size, mirror=False)
+        photos.extend(hidden(whole, tail, share) for share in HIDDEN)
     if condition.fresh:
         begin_anew(tail)
     start = time.perf_counter()
@@ -106,6 +120,7 @@ def measure(
         "best_step": ended.best_step,
         "before": {score: before[score] for score in SCORES},
         "after": {score: scores[score] for score in SCORES},
+        "hidden": found_when_hidden(task, photos[1:]),
         "seconds": round(time.perf_counter() - start, 1),
     }
     write_json(path, found)
@@ -121,19 +136,58 @@ def begin_anew(tail: Tail) -> None:
                 nn.init.zeros_(part.bias)
 
 
+def hidden(photos: FrozenPhotos, tail: Tail, share: float) -> FrozenPhotos:
+    """Return photos with a square of the mean colour over so large a share of each."""
+    side = photos.pixels.shape[-1]
+    width = round(side * share**0.5)
+    colour = np.array(photos.mean, np.float32)[:, None, None] * 255
+    rng, pixels = np.random.default_rng(0), photos.pixels.copy()
+    for photo in pixels:
+        top, left = rng.integers(0, side - width + 1, 2)
+        photo[:, top : top + width, left : left + width] = colour.round()
+    changed = replace(photos, pixels=pixels)
+    with torch.no_grad():
+        rows = torch.arange(len(pixels)).split(64)
+        maps = [tail.trunk(changed.images(part, torch.zeros(len(part)))) for part in rows]
+    return replace(changed, frozen=torch.cat(maps)[:, None].half())
+
+
+def found_when_hidden(task: TuningTask, tested: Sequence[FrozenPhotos]) -> Found:
+    """Look up photos with something hidden among the whole ones."""
+    kept = task.kept(task.model)
+    gallery = task.vectors(kept, tested[0]).numpy()
+    found: Found = {}
+    for share, photos in zip(HIDDEN, tested, strict=True):
+        queries = task.vectors(kept, photos).numpy()
+        measured = retrieve(queries @ gallery.T, photos.index.numpy(), (1,))
+        found[f"{share:g}"] = {"recall@1": measured.recall_at(1), "map@r": measured.map_at_r}
+    return found
+
+
 def compare(plain: Sequence[Found], mined: Sequence[Found]) -> Found:
     """Pair the runs of the same seeds."""
     found: Found = {}
     for score in SCORES:
         sides = [np.array([run["after"][score] for run in side]) for side in (plain, mined)]
-        gain = sides[1] - sides[0]
-        found[score] = {
-            "without": float(sides[0].mean()),
-            "with": float(sides[1].mean()),
-            "gain": float(gain.mean()),
-            "each": gain.round(6).tolist(),
-        }
+        found[score] = pair(*sides)
+    found["hidden"] = {}
+    for share in plain[0]["hidden"]:
+        sides = [
+            np.array([run["hidden"][share]["recall@1"] for run in side]) for side in (plain, mined)
+        ]
+        found["hidden"][share] = pair(*sides)
     return found
+
+
+def pair(plain: NDArray[np.float64], mined: NDArray[np.float64]) -> Found:
+    """Return the means over the seeds, and what mining gains."""
+    gain = mined - plain
+    return {
+        "without": float(plain.mean()),
+        "with": float(mined.mean()),
+        "gain": float(gain.mean()),
+        "each": gain.round(6).tolist(),
+    }
 
 
 def main() -> int:

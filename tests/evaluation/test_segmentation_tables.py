@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from handful.evaluation.segmentation_tables import few_masks, segmentation
+from handful.evaluation.segmentation_tables import few_masks, segmentation, segmentation_classes
 
 
 def result(model: str, shots: int, miou: float, **metrics: Any) -> dict[str, Any]:
@@ -50,4 +50,18 @@ def test_few_masks_stand_by_kind_and_number_of_examples() -> None:
     assert table == [
         ["nuclei", "`auto`", "**50.0**", "**75.0**", "25 %, 10 %"],
         ["nuclei", "`slow`", "**40.0**", "", ""],
+    ]
+
+
+def test_classes_stand_where_every_model_has_them() -> None:
+    def one(model: str, **per_class: float) -> dict[str, Any]:
+        about = {"dataset": "msrc", "backbone": "torchvision:resnet50"}
+        return result(model, 1, 0.3, per_class=per_class) | about
+
+    found = [one("b", car=0.5, book=0.9), one("a", car=0.75, book=0.1), one("a", cat=0.3)]
+    found += [result("small", 1, 0.3, per_class={"car": 0.2})]
+    assert segmentation_classes(found) == [
+        ["classes", "class", "`a`", "`b`"],
+        ["MSRC", "book", "**10.0**", "**90.0**"],
+        ["MSRC", "car", "**75.0**", "**50.0**"],
     ]

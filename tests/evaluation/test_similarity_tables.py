@@ -98,6 +98,9 @@ def test_conditions_of_mining_stand_with_both_scores(tmp_path: Path) -> None:
 
     row = {"begin": "random", "slope": 10.0, "threshold": 0.3, "before": {"map@r": 0.2}}
     value = {"protocol": "mining-conditions", "model": "m", "n": 9, "metrics": {}}
-    value["rows"] = [row | {"map@r": pair(0.5, 0.55), "recall@1": pair(0.9, 0.875)}]
+    scores = {"map@r": pair(0.5, 0.55), "recall@1": pair(0.9, 0.875)}
+    value["rows"] = [row | scores | {"hidden": {"0.25": pair(0.1, 0.2), "0.5": pair(0.3, 0.4)}}]
     rows = cells("mining-conditions", tmp_path, value)
-    assert rows[1:] == [["random", "10", "0.3", "20.0", "50.0", "55.0", "90.0", "87.5"]]
+    assert rows[1:] == [
+        ["random", "10", "0.3", "20.0", "50.0", "55.0", "90.0", "87.5", "30.0", "40.0"]
+    ]

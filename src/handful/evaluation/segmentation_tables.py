@@ -10,6 +10,7 @@ from handful.evaluation.similarity_tables import bold
 Found = dict[str, Any]
 Rows = list[list[str]]
 
+_LARGE = "torchvision:resnet50"
 _SETS = {"voc": "PASCAL VOC 2012", "msrc": "MSRC", "validation": "VOC and MSRC"}
 
 
@@ -30,6 +31,24 @@ def segmentation(found: Iterable[Found]) -> Rows:
         apart = "" if presence is None else f"{presence['auroc']:.3f}"
         table.append([key[0], f"`{key[1]}`", key[2], *means, apart, str(first["n"])])
     return table
+
+
+def segmentation_classes(found: Iterable[Found]) -> Rows:
+    """Overlap of every class by the models on ResNet-50, 1-shot, with their difference."""
+    columns: dict[str, dict[tuple[str, str], float]] = {}
+    for result in found:
+        ours = result.get("protocol") == "segmentation" and result["backbone"] == _LARGE
+        if ours and result["ways"] == result["shots"] == 1:
+            name = _SETS.get(result["dataset"], result["dataset"])
+            for label, iou in result["metrics"]["per_class"].items():
+                columns.setdefault(result["model"], {})[name, label] = iou
+    models = sorted(columns)
+    rows = [["classes", "class", *(f"`{model}`" for model in models)]]
+    for place in sorted({place for column in columns.values() for place in column}):
+        cells = [columns[model].get(place) for model in models]
+        if None not in cells:
+            rows.append([*place, *(bold(cell) for cell in cells if cell is not None)])
+    return rows
 
 
 def few_masks(found: Iterable[Found]) -> Rows:

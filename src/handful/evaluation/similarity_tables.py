@@ -119,13 +119,14 @@ def mining_conditions(found: Iterable[Found]) -> Rows:
     """Similarity mining under other masks and from another beginning, on validation classes."""
     heads = ["last layers begin from", "slope a", "threshold b", "mAP@R, untouched"]
     heads += ["trained", "with mining", "Recall@1, trained", "with mining"]
-    rows = [heads]
+    rows = [[*heads, "half hidden, trained", "with mining"]]
     for result in (one for one in found if one.get("protocol") == "mining-conditions"):
         for one in result["rows"]:
             before = percent(one["before"]["map@r"])
             cells = [one["begin"], f"{one['slope']:g}", f"{one['threshold']:g}", before]
             for score in ("map@r", "recall@1"):
                 cells += [percent(one[score][side]) for side in ("without", "with")]
+            cells += [percent(one["hidden"]["0.5"][side]) for side in ("without", "with")]
             rows.append(cells)
     return rows
 

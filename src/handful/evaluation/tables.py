@@ -217,6 +217,7 @@ _TABLES: dict[str, Callable[[Iterable[Found]], Rows]] = {
     "metric-learning": similarity_tables.metric_learning,
     "mining-conditions": similarity_tables.mining_conditions,
     "segmentation": segmentation_tables.segmentation,
+    "segmentation-classes": segmentation_tables.segmentation_classes,
     "few-masks": segmentation_tables.few_masks,
 }
 

@@ -113,7 +113,7 @@ class HandfulBits(Hasher):
     >>> examples, others = rng.normal(size=(6, 8)), rng.normal(size=(60, 8))
     >>> code = HandfulBits(n_bits=4, background=others).fit(examples, [0, 0, 1, 1, 2, 2])
     >>> code.sides_.shape, code.transform(examples).shape
-    ((5, 4), (6, 1))
+    ((4, 4), (6, 1))
     """
 
     name = "handful-bits"

@@ -30,6 +30,14 @@ def test_the_file_appears_when_it_is_whole(tmp_path: Path) -> None:
     assert names(target.parent) == ["a.txt"]
 
 
+def test_a_file_may_be_read_by_whom_the_system_lets_read_new_files(tmp_path: Path) -> None:
+    (tmp_path / "new.txt").touch()
+    with replacing(tmp_path / "a.txt") as part:
+        part.write_text("private")
+        part.chmod(0o600)
+    assert (tmp_path / "a.txt").stat().st_mode == (tmp_path / "new.txt").stat().st_mode
+
+
 def test_an_exception_leaves_the_old_file(tmp_path: Path) -> None:
     target = tmp_path / "a.txt"
     target.write_text("old")

@@ -35,8 +35,13 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     # the suffix stays last: writers such as matplotlib choose the format by it
     part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    # some writers let nobody else read: a file gets the permissions that any new one gets here
+    part.touch()
+    permissions = part.stat().st_mode
+    part.unlink()
     try:
         yield part
+        part.chmod(permissions)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

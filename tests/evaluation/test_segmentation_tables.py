@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from handful.evaluation.segmentation_tables import few_masks, segmentation, segmentation_classes
+from handful.evaluation.segmentation_tables import (
+    few_masks,
+    segmentation,
+    segmentation_classes,
+    stages,
+)
 
 
 def result(model: str, shots: int, miou: float, **metrics: Any) -> dict[str, Any]:
@@ -65,3 +70,9 @@ def test_classes_stand_where_every_model_has_them() -> None:
         ["MSRC", "book", "**10.0**", "**90.0**"],
         ["MSRC", "car", "**75.0**", "**50.0**"],
     ]
+
+
+def test_stages_stand_dense_and_as_they_are_run() -> None:
+    both = {"dense": {"ms": 1000.0, "gmac": 135.2}, "ours": {"ms": 400.0, "gmac": 46.25}}
+    found = {"protocol": "mshnet-stages", "stages": {"query": both, "classes": {"ours": {}}}}
+    assert stages([found])[1:] == [["query", "1000", "135.2", "400", "46.2", "2.5"]]

@@ -104,3 +104,14 @@ def test_conditions_of_mining_stand_with_both_scores(tmp_path: Path) -> None:
     assert rows[1:] == [
         ["random", "10", "0.3", "20.0", "50.0", "55.0", "90.0", "87.5", "30.0", "40.0"]
     ]
+
+
+def test_speed_stands_beside_the_package(tmp_path: Path) -> None:
+    seconds, ratio = (
+        {"rival": 33.0, "closed": 11.0, "handful": 6.6},
+        {"closed": 3.0, "handful": 5.0},
+    )
+    networks = {"resnet50": {"seconds": seconds, "ratio": ratio}}
+    value = {"protocol": "explain-speed", "model": "m", "n": 64, "networks": networks}
+    rows = cells("explain-speed", tmp_path, value)
+    assert rows[1:] == [["`resnet50`", "64", "33.0", "11.0 (3.0x)", "6.6 (5.0x)"]]

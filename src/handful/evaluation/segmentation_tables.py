@@ -51,6 +51,20 @@ def segmentation_classes(found: Iterable[Found]) -> Rows:
     return rows
 
 
+def stages(found: Iterable[Found]) -> Rows:
+    """Milliseconds and multiply-adds of MSHNet's stages, dense and as they are run."""
+    rows = [["stage", "dense, ms", "GMAC", "here, ms", "GMAC", "times faster"]]
+    for result in (one for one in found if one.get("protocol") == "mshnet-stages"):
+        for name, one in result["stages"].items():
+            ways = [one[way] for way in ("dense", "ours") if way in one]
+            if len(ways) == 2:
+                cells = [
+                    cell for way in ways for cell in (f"{way['ms']:.0f}", f"{way['gmac']:.1f}")
+                ]
+                rows.append([name, *cells, f"{ways[0]['ms'] / ways[1]['ms']:.1f}"])
+    return rows
+
+
 def few_masks(found: Iterable[Found]) -> Rows:
     """Overlap on people's own kinds of pictures by the number of examples, and counts of nuclei."""
     results = [one for one in found if one.get("protocol") == "few-masks"]

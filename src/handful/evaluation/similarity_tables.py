@@ -63,6 +63,17 @@ def erasing(found: Iterable[Found]) -> Rows:
     return rows
 
 
+def explain_speed(found: Iterable[Found]) -> Rows:
+    """Seconds to explain the same photos, and how often faster than Grad-CAM by its package."""
+    rows = [["network", "triplets", "Grad-CAM, s", "closed form, s", "in handful's own layout, s"]]
+    for result in (one for one in found if one.get("protocol") == "explain-speed"):
+        for name, one in result["networks"].items():
+            seconds, ratio = one["seconds"], one["ratio"]
+            cells = [f"{seconds[way]:.1f} ({ratio[way]:.1f}x)" for way in ("closed", "handful")]
+            rows.append([f"`{name}`", str(result["n"]), f"{seconds['rival']:.1f}", *cells])
+    return rows
+
+
 def retrieval(found: Iterable[Found]) -> Rows:
     """Recall@1 as published on other sets, and ours on classes that nothing was chosen on."""
     tables = {name: retrieval_rows(name) for name in _SETS}

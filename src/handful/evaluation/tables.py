@@ -212,12 +212,14 @@ _TABLES: dict[str, Callable[[Iterable[Found]], Rows]] = {
     "speed": speed,
     "strangers": strangers,
     "erasing": similarity_tables.erasing,
+    "explain-speed": similarity_tables.explain_speed,
     "retrieval": similarity_tables.retrieval,
     "reid": similarity_tables.reid,
     "metric-learning": similarity_tables.metric_learning,
     "mining-conditions": similarity_tables.mining_conditions,
     "segmentation": segmentation_tables.segmentation,
     "segmentation-classes": segmentation_tables.segmentation_classes,
+    "mshnet-stages": segmentation_tables.stages,
     "few-masks": segmentation_tables.few_masks,
 }
 

@@ -39,7 +39,7 @@ def segmentation_classes(found: Iterable[Found]) -> Rows:
     for result in found:
         ours = result.get("protocol") == "segmentation" and result["backbone"] == _LARGE
         if ours and result["ways"] == result["shots"] == 1:
-            name = _SETS.get(result["dataset"], result["dataset"])
+            name = str(_SETS.get(result["dataset"], result["dataset"]))
             for label, iou in result["metrics"]["per_class"].items():
                 columns.setdefault(result["model"], {})[name, label] = iou
     models = sorted(columns)

@@ -85,3 +85,15 @@ def test_the_contract_of_evaluate_erasing(
     assert record["metrics"] == answer["metrics"]
     assert "--triplets 2" in record["command"]
     assert len((tmp_path / "rows.csv").read_text().splitlines()) == 3
+
+
+def test_verify_shows_why(capsys: pytest.CaptureFixture[str], photos: Path, tmp_path: Path) -> None:
+    pair = [str(photos / "cat/0.png"), str(photos / "dog/0.png")]
+    answer = ask(capsys, "verify", *pair, "--explain", str(tmp_path), "--model", "handful-base")
+    plain = ask(capsys, "verify", *pair, "--model", "handful-base")
+    overlay = Path(answer.pop("explanation"))
+    assert answer == plain
+    # both pictures side by side, above their maps
+    width, height = Image.open(overlay).size
+    assert overlay.parent == tmp_path
+    assert min(width, height) > 300

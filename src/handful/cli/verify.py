@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from handful import methods
 from handful.cli.common import BackboneWeights, Device, Json, Model, Size, emit
+from handful.explain import Explainer
 from handful.recognize import Recognizer
+from handful.report.explanation import write_pictures
 
 
 def verify(
@@ -13,6 +16,7 @@ def verify(
     b: Path,
     /,
     *,
+    explain: Path | None = None,
     model: Model = "auto",
     size: Size = None,
     backbone_weights: BackboneWeights = None,
@@ -27,6 +31,8 @@ def verify(
         The first image.
     b
         The second image.
+    explain
+        A folder for pictures that show why they are the same, or why not.
     """
     recognizer = Recognizer(
         model=model, device=device, size=size, backbone_weights=backbone_weights
@@ -34,4 +40,11 @@ def verify(
     answer = recognizer.verify(a, b)
     word = "same" if answer.same else "different"
     text = f"{word}  score {answer.score:.3f}, same from {answer.threshold:.3f} ({answer.model})"
-    emit(answer.to_json(), json, text)
+    value = answer.to_json()
+    if explain is not None:
+        chosen = answer.model if model == "auto" else model
+        matcher = methods.load(chosen, None, device, size, backbone_weights)
+        found = Explainer(matcher, device).explain_pair(a, b)
+        value["explanation"] = str(write_pictures(found, explain, [a, b], "verify")["overlay"])
+        text += f"; see {value['explanation']}"
+    emit(value, json, text)

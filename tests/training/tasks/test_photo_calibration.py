@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import torch
@@ -17,11 +18,12 @@ SMALL = ["options.size=64", "options.ways=[2]", "options.shots=[1]", "options.ep
 def test_the_validation_classes_alone_are_read_and_damaged_files_left_out(
     coats: Path, tmp_path: Path
 ) -> None:
-    held = [f"coat{i}" for i in range(4)]
-    damaged = coats / "coat0" / "3.png"
+    photos, held = tmp_path / "coats", [f"coat{i}" for i in range(4)]
+    shutil.copytree(coats, photos)
+    damaged = photos / "coat0" / "3.png"
     damaged.write_bytes(damaged.read_bytes()[:60])
     recipe = read_recipe("handful-base", [*SMALL, f"validation=[{','.join(held)}]"])
-    run_recipe(recipe, coats, tmp_path / "run")
+    run_recipe(recipe, photos, tmp_path / "run")
 
     # files.txt gathers them by folder, with their number
     listed = (tmp_path / "run" / "files.txt").read_text().splitlines()

@@ -216,6 +216,7 @@ _TABLES: dict[str, Callable[[Iterable[Found]], Rows]] = {
     "retrieval": similarity_tables.retrieval,
     "reid": similarity_tables.reid,
     "metric-learning": similarity_tables.metric_learning,
+    "hashing": similarity_tables.hashing,
     "mining-conditions": similarity_tables.mining_conditions,
     "segmentation": segmentation_tables.segmentation,
     "segmentation-classes": segmentation_tables.segmentation_classes,

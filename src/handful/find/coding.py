@@ -98,6 +98,7 @@ class Coding:
     library: HashLibrary
     hidden: Ints
     _voted: tuple[Votes, CodeStore] | None = field(default=None, init=False)
+    _plain: tuple[int, CodeStore] | None = field(default=None, init=False)
 
     def learn(self, bits: int, sample: NDArray[np.float32], target: NDArray[np.float32]) -> Code:
         """Return a code for the cosine to a vector (D,), learned on unit vectors (n, D).
@@ -123,10 +124,12 @@ class Coding:
         return self._voted[1]
 
     def plain(self, functions: int) -> CodeStore:
-        """Return the codes of all pictures by the first functions of the library."""
-        rows = [segment.rows for segment in self.snapshot.segments]
-        codes = gather(self._slices(), rows, np.arange(functions))
-        return self._store(codes, functions)
+        """Return the codes of all pictures by the library's first functions; they are kept."""
+        if self._plain is None or self._plain[0] != functions:
+            rows = [segment.rows for segment in self.snapshot.segments]
+            codes = gather(self._slices(), rows, np.arange(functions))
+            self._plain = functions, self._store(codes, functions)
+        return self._plain[1]
 
     def _slices(self) -> list[NDArray[np.uint8]]:
         return sliced_codes(

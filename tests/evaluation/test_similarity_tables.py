@@ -123,8 +123,8 @@ def test_codes_stand_the_best_first_with_what_it_gains(tmp_path: Path) -> None:
         metrics = {"map": share, "against": against}
         return about | {"model": model, "shots": shots, "metrics": metrics}
 
-    gain = {"difference": 0.125, "interval": [0.1, 0.15]}
-    found = [one("lsh", 1, 0.25), one("ours", 1, 0.375, lsh=gain), one("ours", 10, 0.5)]
+    less = {"difference": -0.125, "interval": [-0.15, -0.1]}
+    found = [one("lsh", 1, 0.25, ours=less), one("ours", 1, 0.375), one("ours", 10, 0.5)]
     rows = cells("hashing", tmp_path, *found)
     assert rows[0][4:] == ["mAP, 1 example", "mAP, 10 examples"]
     assert rows[1][3:] == ["`ours`", "**37.5**", "**50.0**"]

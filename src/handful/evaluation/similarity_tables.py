@@ -171,11 +171,11 @@ def _less(by_model: dict[str, dict[int, Found]], best: str, model: str, shots: i
     metrics = by_model[model].get(shots)
     if metrics is None:
         return ""
-    against = by_model[best].get(shots, {}).get("against", {}).get(model)
+    against = metrics.get("against", {}).get(best)
     if against is None:
         return bold(metrics["map"])
-    low, high = (percent(end) for end in against["interval"])
-    return f"{bold(metrics['map'])} (best +{percent(against['difference'])}, {low} to {high})"
+    high, low = (percent(-end) for end in against["interval"])
+    return f"{bold(metrics['map'])} (best +{percent(-against['difference'])}, {low} to {high})"
 
 
 def _published(

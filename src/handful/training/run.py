@@ -140,9 +140,15 @@ def _result(
         "backbone": trained.backbone,
         "n": len(trained.files),
         **best,
-        "options": recipe.get("options", {}),
+        "options": {key: _bare(value) for key, value in recipe.get("options", {}).items()},
         "curve": read_curve(out),
     }
+
+
+def _bare(value: object) -> object:
+    """Leave of a path only its name: where a file lay is nobody's business."""
+    rooted = isinstance(value, str) and Path(value).is_absolute()
+    return Path(str(value)).name if rooted else value
 
 
 def _write_entry(recipe: Recipe, trained: Trained, command: str, out: Path) -> zoo.Card:

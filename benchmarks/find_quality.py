@@ -6,7 +6,7 @@ r"""What `Finder` finds: its default, its shortlist, and codes, against plain co
 A few photos of a test class are the examples; precision@20 is the share of that class among the
 twenty answers, the examples left out. ``among each other``: the test classes alone. ``among
 others``: with the photos of ILSVRC's classes in --others, but for those that a test class shows too
-(`SAME`), all shrunk to 64 pixels first. The shortlist is as large a share of the index as it is of
+(`LEFT_OUT`), all shrunk to 64 pixels first. The shortlist is as large a share of the index as it is of
 200,000 pictures, from which on it is used. WORK keeps the shrunk photos and the indexes.
 """
 
@@ -35,10 +35,8 @@ SHOTS, K, SIDE = (1, 3, 10), 20, 64
 SHARE = 5000 / 200_000
 """How much of the pictures the shortlist of a Finder holds where it begins to be used."""
 
-SAME = ("barrel", "dragonfly", "panda", "pizza", "scorpion", "umbrella", "lamp", "cup", "wild_cat")
-"""The test classes that --others shows too; these of its classes are left out:"""
-
 LEFT_OUT = (
+    # barrel, dragonfly, panda, pizza, scorpion, umbrella, lamp, cup and wild_cat are test classes
     "n02795169",  # barrel
     "n02268443",  # dragonfly
     "n02509815",  # lesser panda

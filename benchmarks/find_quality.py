@@ -5,9 +5,9 @@ r"""What `Finder` finds: its default, its shortlist, and codes, against plain co
 
 A few photos of a test class are the examples; precision@20 is the share of that class among the
 twenty answers, the examples left out. ``among each other``: the test classes alone. ``among
-others``: with the photos of ILSVRC's classes in --others, but for those that a test class shows too
-(`LEFT_OUT`), all shrunk to 64 pixels first. The shortlist is as large a share of the index as it is of
-200,000 pictures, from which on it is used. WORK keeps the shrunk photos and the indexes.
+others``: with the photos of ILSVRC's classes in --others, but for those that a test class shows
+too (`LEFT_OUT`), all shrunk to 64 pixels first. The shortlist is as large a share of the index as
+it is of 200,000 pictures, from which on it is used. WORK keeps the shrunk photos and the indexes.
 """
 
 from __future__ import annotations

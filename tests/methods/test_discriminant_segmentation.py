@@ -1,14 +1,21 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from handful.backbones.handful_base import HandfulBase
 from handful.errors import InputError
-from handful.methods.discriminant_segmentation import Discriminant, DiscriminantSegmentation
-from handful.methods.segmenter import Features, SegmentationMethod
+from handful.methods.discriminant_segmentation import (
+    STEPS,
+    Discriminant,
+    DiscriminantSegmentation,
+)
+from handful.methods.segmenter import Features, Mask, SegmentationMethod
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +23,7 @@ def method() -> DiscriminantSegmentation:
     return DiscriminantSegmentation(HandfulBase(), "discriminant:handful-base", ridge=0.5)
 
 
-def photo(seed: int) -> tuple[Features, np.ndarray[tuple[int, int], np.dtype[np.uint8]]]:
+def photo(seed: int) -> tuple[Features, Mask]:
     """Random features on grids of 12 x 10 and 6 x 5, and a mask on the finer one."""
     made = torch.Generator().manual_seed(seed)
     mask = np.zeros((12, 10), np.uint8)
@@ -30,27 +37,58 @@ def photo(seed: int) -> tuple[Features, np.ndarray[tuple[int, int], np.dtype[np.
     return found, mask
 
 
-def test_the_plane_is_that_of_scikit_learn(method: DiscriminantSegmentation) -> None:
-    shots = [photo(0), photo(1)]
-    state = method.condition([f for f, _ in shots], [m for _, m in shots])
-    rows, labels = [], []
-    for found, mask in shots:
-        maps = [torch.nn.functional.normalize(found[n], dim=0) for n in ("stride8", "stride16")]
-        maps[1] = torch.nn.functional.interpolate(maps[1][None], (12, 10), mode="bilinear")[0]
-        maps.append(found["colour"])
-        rows.append(torch.cat(maps).flatten(1).T.double().numpy())
-        labels.append(mask.ravel())
+def cells(found: Features) -> NDArray[np.float64]:
+    """What is told apart, (n, C): the maps in unit length on the finer grid, and the colours."""
+    maps = [torch.nn.functional.normalize(found[n], dim=0) for n in ("stride8", "stride16")]
+    maps[1] = torch.nn.functional.interpolate(maps[1][None], (12, 10), mode="bilinear")[0]
+    joined: NDArray[np.float64] = torch.cat([*maps, found["colour"]]).flatten(1).T.double().numpy()
+    return joined
+
+
+def twin_of(shots: Sequence[tuple[Features, Mask]]) -> LinearDiscriminantAnalysis:
     # (S + .5 t I) is 1.5 times the covariance that is shrunk by a third
     twin = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.5 / 1.5, priors=[0.5, 0.5])
-    twin.fit(np.concatenate(rows), np.concatenate(labels))
+    rows = np.concatenate([cells(found) for found, _ in shots])
+    return twin.fit(rows, np.concatenate([mask.ravel() for _, mask in shots]))
+
+
+def test_the_plane_is_that_of_scikit_learn(method: DiscriminantSegmentation) -> None:
+    shot = photo(0)
+    state = method.condition([shot[0]], [shot[1]])
+    twin = twin_of([shot])
     assert np.allclose(state.weights, twin.coef_[0] / 1.5, atol=1e-4)
     query, _ = photo(2)
     soft = method.answer(query, [state]).masks[0]
-    maps = [torch.nn.functional.normalize(query[n], dim=0) for n in ("stride8", "stride16")]
-    maps[1] = torch.nn.functional.interpolate(maps[1][None], (12, 10), mode="bilinear")[0]
-    pixels = torch.cat([*maps, query["colour"]]).flatten(1).T.double().numpy()
-    expected = 1 / (1 + np.exp(-twin.decision_function(pixels) / 1.5))
+    expected = 1 / (1 + np.exp(-twin.decision_function(cells(query)) / 1.5))
     assert np.allclose(soft.flatten(), expected, atol=1e-4)
+
+
+def test_several_shots_move_the_plane_as_they_segment_one_another(
+    method: DiscriminantSegmentation,
+) -> None:
+    shots = [photo(seed) for seed in range(4)]
+    for _, mask in shots:  # most of what looks like the object is called ground: it is rare
+        mask[4:, :] = 0
+    overlaps = np.empty((4, STEPS))
+    steps = np.linspace(0, 1, STEPS)
+    for k, (found, mask) in enumerate(shots):
+        others = [shot for i, shot in enumerate(shots) if i != k]
+        twin = twin_of(others)
+        inside = np.concatenate([cells(f)[m.ravel() == 1] for f, m in others])
+        height = twin.decision_function(inside).mean()
+        for j, step in enumerate(steps):
+            answered = twin.decision_function(cells(found)) > step * height
+            truth = mask.ravel() == 1
+            overlaps[k, j] = (answered & truth).sum() / (answered | truth).sum()
+    lost = overlaps[:, [overlaps.mean(0).argmax()]] - overlaps
+    step = steps[np.flatnonzero(lost.mean(0) <= lost.std(0, ddof=1) / 2)[0]]
+    assert 0 < step < 1
+    state = method.condition([f for f, _ in shots], [m for _, m in shots])
+    twin = twin_of(shots)
+    inside = np.concatenate([cells(f)[m.ravel() == 1] for f, m in shots])
+    height = twin.decision_function(inside).mean()
+    assert np.allclose(state.weights, twin.coef_[0] / 1.5, atol=1e-4)
+    assert np.isclose(float(state.bias), (twin.intercept_[0] - step * height) / 1.5, atol=1e-3)
 
 
 def test_void_is_not_counted_and_classes_do_not_mix(method: DiscriminantSegmentation) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from handful import methods, zoo
+from handful import zoo
 from handful.cli.common import Device, Json, columns, emit
 from handful.cli.measuring import Count, Models, write_result
 from handful.errors import InputError
@@ -22,7 +22,7 @@ from handful.evaluation.published_hashing import hashing_rows
 from handful.evaluation.results import Result, write_rows
 from handful.files import sha256
 from handful.methods.hashing import HashLibrary
-from handful.methods.hashing.features import features_of, unlabelled_folder
+from handful.methods.hashing.features import feature_model, features_of, unlabelled_folder
 from handful.methods.hashing.ten_crops import TenCrops
 from handful.methods.matcher import Matcher
 
@@ -103,10 +103,7 @@ def hashing(
     names = _models(model, library)
     if out is not None and out.suffix == ".json" and len(names) * len(shots or [0]) > 1:
         raise InputError(f"{out}: several results need a folder; give --out DIR")
-    name = backbone if backbone in zoo.cards() else f"prototypes:{backbone}"
-    matcher = methods.load(name, None, device, size, backbone_weights)
-    if ten_crops:
-        matcher = TenCrops(matcher)
+    matcher = feature_model(backbone, device, size, backbone_weights, 10 if ten_crops else 1)
     digest = sha256(backbone_weights) if backbone_weights else ""
     source = _Source(dataset, root, queries_per_class, seed, library, unlabelled, cache, digest)
     task = source.task(matcher, size)

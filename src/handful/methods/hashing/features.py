@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from handful import zoo
+from handful import methods, zoo
 from handful.data.class_folders import ClassFolders
 from handful.errors import InputError
 from handful.files import replacing, write_json
@@ -19,6 +21,44 @@ from handful.images import list_images
 from handful.methods.encoding import encode_folder
 from handful.methods.hashing.ten_crops import TenCrops
 from handful.methods.matcher import Matcher
+
+
+def feature_model(
+    backbone: str,
+    device: str = "auto",
+    size: int | None = None,
+    weights: str | os.PathLike[str] | None = None,
+    crops: Literal[1, 10] = 1,
+) -> Matcher:
+    """Build the network whose features are hashed.
+
+    Parameters
+    ----------
+    backbone : str
+        A name of the zoo, or any network of :func:`handful.backbones.build`.
+    device : str
+        ``auto``, ``cpu``, ``cuda``, ...
+    size : int, optional
+        Side to which photos are brought; the network's own where not given.
+    weights : path-like, optional
+        A weights file of the network; its own where not given.
+    crops : {1, 10}
+        Whether features are means over ten crops.
+
+    Raises
+    ------
+    InputError
+        No such network, or weights that are missing or of another.
+
+    Examples
+    --------
+    >>> feature_model("handful-base", "cpu").backbone
+    'handful-base'
+    """
+    known = backbone in zoo.cards() or backbone.startswith("prototypes:")
+    name = backbone if known else f"prototypes:{backbone}"
+    matcher = methods.load(name, None, device, size, weights)
+    return TenCrops(matcher) if crops == 10 else matcher
 
 
 def features_of(

@@ -9,14 +9,12 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
-from handful import methods
 from handful.errors import InputError
 from handful.methods.hashing import Settings, hyper_train
 from handful.methods.hashing.code_table import Solver
 from handful.methods.hashing.dbc import Loss
-from handful.methods.hashing.features import features_of, unlabelled_folder
+from handful.methods.hashing.features import feature_model, features_of, unlabelled_folder
 from handful.methods.hashing.library import Precision
-from handful.methods.hashing.ten_crops import TenCrops
 from handful.training.loop import LoopConfig, Task
 from handful.training.recipe import Finish, Recipe, Trained
 from handful.training.recipe import options as read_options
@@ -28,7 +26,9 @@ class HashLibraryOptions(BaseModel):
     Attributes
     ----------
     backbone : str
-        A name of the zoo whose features are hashed, or ``prototypes:BACKBONE``.
+        The network whose features are hashed: a name of the zoo, ``torchvision:NAME``, ...
+    weights : str or None
+        A weights file of the network; None: its own.
     size : int or None
         Side to which photos are brought; None: the model's own.
     crops : {1, 10}
@@ -46,6 +46,7 @@ class HashLibraryOptions(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     backbone: str = "handful-base"
+    weights: str | None = None
     size: int | None = Field(None, ge=32)
     crops: Literal[1, 10] = 1
     device: str = "auto"
@@ -80,9 +81,8 @@ def build(
     settings = options.round_settings()
     folder = unlabelled_folder(root)
     settings.check(len(folder))
-    matcher = methods.load(options.backbone, None, options.device, options.size)
-    if options.crops == 10:
-        matcher = TenCrops(matcher)
+    asked = options.backbone, options.device, options.size, options.weights
+    matcher = feature_model(*asked, options.crops)
 
     def finish() -> Trained:
         read, features = features_of(matcher, folder, out / "features")

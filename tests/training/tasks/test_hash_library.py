@@ -74,7 +74,7 @@ def test_a_library_is_an_entry_of_the_zoo(root: Path, tmp_path: Path) -> None:
     assert card.files.count == 80
 
 
-@pytest.mark.parametrize("precision", ["int8", "float32"])
+@pytest.mark.parametrize("precision", ["int8", "float16"])
 def test_precisions_and_resuming(root: Path, tmp_path: Path, precision: str) -> None:
     recipe = read_recipe("hash-library", [*SETS, f"options.precision={precision}"])
     run_recipe(recipe, root, tmp_path / "run")
@@ -84,6 +84,18 @@ def test_precisions_and_resuming(root: Path, tmp_path: Path, precision: str) -> 
     assert (tmp_path / "run/weights.safetensors").read_bytes() == first
     kept = zoo.load_weights(tmp_path / "run")["weights"].dtype
     assert kept == (torch.int8 if precision == "int8" else torch.float16)
+
+
+def test_rounds_on_principal_axes(root: Path, tmp_path: Path) -> None:
+    recipe = read_recipe("hash-library", [*SETS, "options.axes=12"])
+    run_recipe(recipe, root, tmp_path / "run")
+    first = (tmp_path / "run/weights.safetensors").read_bytes()
+    (tmp_path / "run/rounds/round-000001.safetensors").unlink()
+    run_recipe(recipe, root, tmp_path / "run", resume=True)
+    assert (tmp_path / "run/weights.safetensors").read_bytes() == first
+    weights = HashLibrary.load(tmp_path / "run").weights
+    # of unit length over the axes, so over the features too
+    np.testing.assert_allclose(np.linalg.norm(weights, axis=1), 1, atol=1e-3)
 
 
 @pytest.mark.parametrize(

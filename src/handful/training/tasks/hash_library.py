@@ -11,10 +11,10 @@ from torch import nn
 
 from handful.errors import InputError
 from handful.methods.hashing import Settings, hyper_train
+from handful.methods.hashing.axes import kept_projection
 from handful.methods.hashing.code_table import Solver
 from handful.methods.hashing.dbc import Loss
 from handful.methods.hashing.features import feature_model, features_of, unlabelled_folder
-from handful.methods.hashing.library import Precision
 from handful.training.loop import LoopConfig, Task
 from handful.training.recipe import Finish, Recipe, Trained
 from handful.training.recipe import options as read_options
@@ -33,13 +33,15 @@ class HashLibraryOptions(BaseModel):
         Side to which photos are brought; None: the model's own.
     crops : {1, 10}
         Whether features are means over ten crops.
+    axes : int or None
+        Principal axes of the features that rounds are learned on; None: all dimensions.
     device : str
         Where the network runs.
     rounds : int
         Each gives `n_bits` functions.
     workers : int
         Rounds at once; -1: one for each core. It changes nothing but the time.
-    precision : {"float16", "int8", "float32"}
+    precision : {"float16", "int8"}
         How weights are stored.
     """
 
@@ -49,10 +51,11 @@ class HashLibraryOptions(BaseModel):
     weights: str | None = None
     size: int | None = Field(None, ge=32)
     crops: Literal[1, 10] = 1
+    axes: int | None = Field(None, ge=1)
     device: str = "auto"
     rounds: int = Field(2000, ge=1)
     workers: int = -1
-    precision: Precision = "float16"
+    precision: Literal["float16", "int8"] = "float16"
     sample: int = Field(20_000, ge=2)
     tries: int = Field(50, ge=1)
     categories: int = Field(30, ge=2)
@@ -86,14 +89,12 @@ def build(
 
     def finish() -> Trained:
         read, features = features_of(matcher, folder, out / "features")
-        library = hyper_train(
-            features,
-            out / "rounds",
-            options.rounds,
-            recipe.get("seed", 0),
-            settings,
-            options.workers,
-        )
+        rounds = out / "rounds", options.rounds, recipe.get("seed", 0), settings, options.workers
+        if options.axes is None:
+            library = hyper_train(features, *rounds)
+        else:
+            axes, projected = kept_projection(features, options.axes, out / "features")
+            library = axes.lift(hyper_train(projected, *rounds), projected)
         network = nn.Module()
         for name, tensor in library.tensors(options.precision).items():
             network.register_parameter(name, nn.Parameter(tensor, requires_grad=False))

@@ -10,14 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from handful.errors import InputError
-from handful.report.omniglot import (
-    COLOURS,
-    GREEN,
-    draw_training,
-    draw_trial,
-    draw_ways,
-    read_curves,
-)
+from handful.report.omniglot import GREEN, draw_training, draw_trial, draw_ways, read_curves
+from handful.report.style import COLOURS
 
 
 @dataclass(frozen=True)

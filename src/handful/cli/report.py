@@ -21,7 +21,8 @@ from handful.evaluation.scoring import encode, episode_scores
 from handful.files import write_json
 from handful.methods import Matcher
 from handful.provenance import describe_device, provenance
-from handful.report.omniglot import COLOURS, draw_training, draw_trial, draw_ways
+from handful.report.omniglot import draw_training, draw_trial, draw_ways
+from handful.report.style import COLOURS
 
 report = App(name="report", help="Draw the figures of a protocol.")
 report.command(segmentation)

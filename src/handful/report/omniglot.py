@@ -13,31 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handful.errors import InputError
-from handful.files import replacing
+from handful.report.style import COLOURS, STYLE, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 GREEN = "#1a9850"
-COLOURS = ("#1f5fbf", "#e07b00", "#8e44ad", "#c0392b", "#16828f", "#6b6b6b")
-"""Of models, in their order: told apart by people who do not tell red from green."""
-
-_STYLE = {
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "#444444",
-    "axes.labelcolor": "#222222",
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#e4e4e4",
-    "xtick.color": "#444444",
-    "ytick.color": "#444444",
-    "legend.frameon": False,
-    "lines.linewidth": 2,
-    "savefig.dpi": 200,
-}
 
 
 class WaysCurve(Protocol):
@@ -114,7 +95,7 @@ def draw_trial(
         handles.append(Patch(fill=False, ec=colour, lw=2, label=f"{model} ({answer})"))
     figure.legend(handles=handles, loc="lower center", ncols=len(handles), fontsize=8,
                   frameon=False, handlelength=1.2, columnspacing=1.2)  # fmt: skip
-    _save(figure, path)
+    save(figure, path)
 
 
 def draw_ways(path: str | os.PathLike[str], curves: Sequence[WaysCurve], title: str = "") -> None:
@@ -132,7 +113,7 @@ def draw_ways(path: str | os.PathLike[str], curves: Sequence[WaysCurve], title: 
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         figure = Figure(figsize=(6.4, 4.0), layout="constrained")
         axes = figure.subplots()
         for curve, colour in zip(curves, COLOURS, strict=False):
@@ -149,7 +130,7 @@ def draw_ways(path: str | os.PathLike[str], curves: Sequence[WaysCurve], title: 
         axes.set_title(title, fontsize=11, pad=12)
         axes.set_xticks([way for way in ways if way % 2 == 0])
         figure.legend(loc="outside lower center", ncols=len(curves) + 1, handlelength=1.5)
-        _save(figure, path)
+        save(figure, path)
 
 
 def draw_training(path: str | os.PathLike[str], runs: Mapping[str, Path]) -> None:
@@ -173,7 +154,7 @@ def draw_training(path: str | os.PathLike[str], runs: Mapping[str, Path]) -> Non
 
     curves = {name: read_curves(file) for name, file in runs.items()}
     panels = list(dict.fromkeys(figure for run in curves.values() for figure in run))
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         figure = Figure(figsize=(4.6 * len(panels), 3.6), layout="constrained")
         grid = figure.subplots(1, len(panels), squeeze=False)[0]
         for axes, panel in zip(grid, panels, strict=True):
@@ -188,7 +169,7 @@ def draw_training(path: str | os.PathLike[str], runs: Mapping[str, Path]) -> Non
             axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         handles, labels = grid[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
-        _save(figure, path)
+        save(figure, path)
 
 
 def read_curves(
@@ -245,8 +226,3 @@ def _outline(axes: Axes, colour: str, depth: int) -> None:
         (inset, inset), side, side, transform=axes.transAxes, fill=False, ec=colour, lw=2.6
     )
     axes.add_patch(frame)
-
-
-def _save(figure: Figure, path: str | os.PathLike[str]) -> None:
-    with replacing(path) as part:
-        figure.savefig(part, dpi=200, facecolor="white")

@@ -1,4 +1,4 @@
-"""The README's code runs, its commands exist, and its figures are those of the results."""
+"""The documents' code runs, their commands exist, and their figures are those of the results."""
 
 from __future__ import annotations
 
@@ -12,18 +12,25 @@ from handful.cli.main import build
 from handful.evaluation.tables import fill
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCUMENTS = {
+    path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+}
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    return [
+        block
+        for text in DOCUMENTS.values()
+        for block in re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+    ]
 
 
 @pytest.mark.parametrize("code", blocks("python"))
 def test_code_runs(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
-    exec(compile(code, "README.md", "exec"), names)
+    exec(compile(code, "document", "exec"), names)
     answers, sample = names["answers"], names["sample"]
     assert [a.image for a in answers] == [str(q.path) for q in sample.queries]  # type: ignore[attr-defined]
     assert (tmp_path / "my-characters").is_dir()
@@ -50,12 +57,13 @@ def test_make_targets_exist() -> None:
     assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
 
 
-@pytest.mark.parametrize("document", ["README.md"])
+@pytest.mark.parametrize("document", DOCUMENTS)
 def test_tables_are_the_results(document: str) -> None:
-    text = (ROOT / document).read_text(encoding="utf-8")
-    assert fill(text, ROOT / "results") == text
+    assert fill(DOCUMENTS[document], ROOT / "results") == DOCUMENTS[document]
 
 
-def test_links_and_pictures_exist() -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
-        assert target.startswith("https://") or (ROOT / target).exists(), target
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_links_and_pictures_exist(document: str) -> None:
+    folder = (ROOT / document).parent
+    for target in re.findall(r"\]\(([^)#]+)\)", DOCUMENTS[document]):
+        assert target.startswith("https://") or (folder / target).exists(), target

@@ -118,3 +118,24 @@ def test_speed_stands_beside_its_ratio(tmp_path: Path) -> None:
     found = fill("<!-- table: speed -->\n<!-- end -->", tmp_path)
     assert "| pixels | timm | ours |" in found
     assert "| 160 | 40 (1.0x) | 100 (2.5x) |" in found
+
+
+def test_a_glance_shows_ours_beside_another(tmp_path: Path) -> None:
+    found = [
+        result("omniglot-small", 0.93, "within-alphabet"),
+        result("nearest-neighbour", 0.16, "within-alphabet"),
+        result("nearest-neighbour", 0.99, "random-character"),
+        # nothing beside it: no line
+        result("handful-base", 0.5, "fewshot", dataset="caltech66", ways=5, size=192),
+    ]
+    erased = {"score": {"ratio": 2.04}, "gradcam": {"ratio": 1.5}}
+    found.append({"protocol": "erasing", "model": "handful-base", "dataset": "caltech66"})
+    found[-1]["metrics"] = erased
+    for number, value in enumerate(found):
+        (tmp_path / f"{number}.json").write_text(json.dumps(value), encoding="utf-8")
+    lines = fill("<!-- table: glance -->\n<!-- end -->", tmp_path).splitlines()[3:-1]
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
+    assert [(row[0], row[2], row[3]) for row in cells] == [
+        ("**recognize**", "**93.0 %**", "16.0 %"),
+        ("**explain**", "**2.0x**", "1.5x"),
+    ]

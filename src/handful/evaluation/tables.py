@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from handful.errors import InputError
-from handful.evaluation import segmentation_tables, similarity_tables
+from handful.evaluation import glance_table, segmentation_tables, similarity_tables
 from handful.evaluation.published import omniglot_rows
 from handful.evaluation.similarity_tables import Found, Rows, bold, percent
 from handful.files import write_text
@@ -203,6 +203,7 @@ def _markdown(rows: Rows) -> str:
 
 
 _TABLES: dict[str, Callable[[Iterable[Found]], Rows]] = {
+    "glance": glance_table.glance,
     "one-shot": one_shot,
     "known-or-not": known_or_not,
     "training": training,

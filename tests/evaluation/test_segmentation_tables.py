@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from handful.evaluation.segmentation_tables import (
+    conditioning,
     few_masks,
     segmentation,
     segmentation_classes,
     stages,
+    without_masks,
 )
 
 
@@ -63,13 +65,43 @@ def test_classes_stand_where_every_model_has_them() -> None:
         about = {"dataset": "msrc", "backbone": "torchvision:resnet50"}
         return result(model, 1, 0.3, per_class=per_class) | about
 
-    found = [one("b", car=0.5, book=0.9), one("a", car=0.75, book=0.1), one("a", cat=0.3)]
+    found = [one("prototypes:resnet50", car=0.5, book=0.9), one("clusters:resnet50", car=0.3)]
+    found += [one("mshnet", car=0.75, book=0.1), one("mshnet", cat=0.3)]
     found += [result("small", 1, 0.3, per_class={"car": 0.2})]
     assert segmentation_classes(found) == [
-        ["classes", "class", "`a`", "`b`"],
+        ["classes", "class", "`mshnet`", "`prototypes:resnet50`"],
         ["MSRC", "book", "**10.0**", "**90.0**"],
         ["MSRC", "car", "**75.0**", "**50.0**"],
     ]
+
+
+def test_methods_without_masks_stand_by_ways_the_best_first() -> None:
+    less = [{"against": "attention-score:resnet50", "miou": -0.02, "interval": [-0.05, 0.01]}]
+    found = [
+        result("centre-grabcut", 1, 0.39, differences=less),
+        result("attention-score:resnet50", 1, 0.41),
+        result("attention-score:resnet50", 5, 0.5) | {"ways": 2},
+        result("attention-score:resnet50", 5, 0.9),
+        result("mshnet", 1, 0.8),
+    ]
+    head, *rows = without_masks(found)
+    assert head[2:5] == ["1-way 1-shot", "2-way 1-shot", "2-way 5-shot"]
+    assert [row[1] for row in rows] == ["`attention-score:resnet50`", "`centre-grabcut`"]
+    assert rows[0][2:] == ["**41.0** (40.0-42.0)", "", "**50.0** (49.0-51.0)", ""]
+    assert rows[1][2:] == ["**39.0** (38.0-40.0)", "", "", "+2.0 (-1.0 to 5.0)"]
+
+
+def test_conditioning_sets_pairs_with_learned_classes_apart() -> None:
+    def one(model: str, share: float | None, interval: list[float] | None) -> dict[str, Any]:
+        part = {"share": share, "photos": 40 if share else 0, "interval": interval}
+        swap = part | {"with_seen": part}
+        metrics = part | {"mask_swap": swap, "with_seen": part}
+        return {"protocol": "conditioning", "dataset": "msrc", "model": model, "metrics": metrics}
+
+    _, *rows = conditioning([one("worse", None, None), one("better", 0.725, [0.6, 0.8])])
+    assert rows[0][:4] == ["MSRC", "`better`", "**72.5** (60.0-80.0)", "40"]
+    assert rows[0][4:] == ["72.5", "72.5", "40"]
+    assert rows[1] == ["MSRC", "`worse`", "", "0", "", "", "0"]
 
 
 def test_stages_stand_dense_and_as_they_are_run() -> None:

@@ -12,6 +12,8 @@ Rows = list[list[str]]
 
 _LARGE = "torchvision:resnet50"
 _SETS = {"voc": "PASCAL VOC 2012", "msrc": "MSRC", "validation": "VOC and MSRC"}
+_BY_CLASS = ("mshnet", "prototypes:resnet50", "oslsm", "dense-siamese")
+_UNMASKED = ("attention", "gradcam-grabcut", "centre-grabcut")
 
 
 def segmentation(found: Iterable[Found]) -> Rows:
@@ -38,16 +40,75 @@ def segmentation_classes(found: Iterable[Found]) -> Rows:
     columns: dict[str, dict[tuple[str, str], float]] = {}
     for result in found:
         ours = result.get("protocol") == "segmentation" and result["backbone"] == _LARGE
+        ours = ours and result["model"] in _BY_CLASS
         if ours and result["ways"] == result["shots"] == 1:
             name = str(_SETS.get(result["dataset"], result["dataset"]))
             for label, iou in result["metrics"]["per_class"].items():
                 columns.setdefault(result["model"], {})[name, label] = iou
-    models = sorted(columns)
+    models = [model for model in _BY_CLASS if model in columns]
     rows = [["classes", "class", *(f"`{model}`" for model in models)]]
     for place in sorted({place for column in columns.values() for place in column}):
         cells = [columns[model].get(place) for model in models]
         if None not in cells:
             rows.append([*place, *(bold(cell) for cell in cells if cell is not None)])
+    return rows
+
+
+def without_masks(found: Iterable[Found]) -> Rows:
+    """Overlap of methods that see labels alone, by ways and shots; what the first has more."""
+    settings = ((1, 1), (2, 1), (2, 5))
+    rows: dict[tuple[str, str], dict[tuple[int, int], Found]] = {}
+    for result in found:
+        ours = result.get("protocol") == "segmentation" and result["model"].startswith(_UNMASKED)
+        if ours and (result["ways"], result["shots"]) in settings:
+            key = (_set(result), result["model"])
+            rows.setdefault(key, {})[result["ways"], result["shots"]] = result
+    heads = [f"{ways}-way {shots}-shot" for ways, shots in settings]
+    table = [["classes", "model", *heads, "the best of a set has more, 1-way 1-shot"]]
+    best = {}
+    for (name, model), by in sorted(rows.items(), key=_unmasked_first):
+        best.setdefault(name, model)
+        first = by.get((1, 1))
+        less = "" if first is None else _less(first, best[name])
+        table.append([name, f"`{model}`", *(_miou(by.get(one)) for one in settings), less])
+    return table
+
+
+def _unmasked_first(row: tuple[tuple[str, str], dict[tuple[int, int], Found]]) -> tuple[Any, ...]:
+    return row[0][0], -max(one["metrics"]["miou"] for one in row[1].values())
+
+
+def _less(result: Found, best: str) -> str:
+    """Write by how much another model is above this one, on the same episodes."""
+    for one in result["metrics"].get("differences", []):
+        if one["against"] == best:
+            low, high = (100 * -end for end in reversed(one["interval"]))
+            return f"{-100 * one['miou']:+.1f} ({low:.1f} to {high:.1f})"
+    return ""
+
+
+def conditioning(found: Iterable[Found]) -> Rows:
+    """Photos of two objects on which examples of either class find their own object."""
+    rows = [
+        ["photos", "model", "both right, %", "photos", "one example photo, either mask, %",
+         "with a class that was learned from, %", "photos"],
+    ]  # fmt: skip
+    ours = [one for one in found if one.get("protocol") == "conditioning"]
+    for result in sorted(ours, key=lambda r: (r["dataset"], -(r["metrics"]["share"] or 0))):
+        metrics = result["metrics"]
+        swapped, seen = metrics["mask_swap"], metrics["with_seen"]
+        interval = metrics["interval"]
+        rows.append(
+            [
+                str(_SETS.get(result["dataset"], result["dataset"])),
+                f"`{result['model']}`",
+                "" if interval is None else bold(metrics["share"], interval),
+                str(metrics["photos"]),
+                "" if swapped["share"] is None else f"{100 * swapped['share']:.1f}",
+                "" if seen["share"] is None else f"{100 * seen['share']:.1f}",
+                str(seen["photos"]),
+            ]
+        )
     return rows
 
 

@@ -16,7 +16,6 @@ from handful.training.recipe import options, read_recipe
 from handful.training.segmentation_photos import (
     Drawn,
     Draws,
-    Kept,
     Photos,
     SegmentationOptions,
     Validation,
@@ -47,23 +46,6 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def photos(root: Path, memory: float = 1.0) -> Photos:
     network = build("random:handful-base")
     return Photos(read_folder(root), network, lambda x: {"m": network(x)["stride32"]}, 64, memory)
-
-
-def test_maps_beyond_the_memory_are_made_again() -> None:
-    made = []
-
-    def make(key: str) -> dict[str, torch.Tensor]:
-        made.append(key)
-        return {"m": torch.full((2**19,), float(len(made)))}  # a megabyte in half precision
-
-    kept = Kept(2.5 / 1024)
-    for _ in range(2):
-        for key in "abc":
-            kept.get(key, lambda key=key: make(key))  # type: ignore[misc]
-    assert made == ["a", "b", "c", "c"]
-    assert len(kept) == 2
-    assert "c" not in kept
-    assert kept.get("b", dict)["m"][0] == 2
 
 
 def test_photos_with_a_validation_class_are_not_trained_on(root: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from handful.backbones import share_maps
 from handful.cli.common import Device, note
 from handful.cli.measuring import Models, write_result
 from handful.errors import InputError
@@ -134,6 +135,8 @@ class ModelOptions:
     def ready(self, out: Path | None = None) -> dict[str, SegmentationMethod]:
         """Build the models by their names; of ``all`` those that can be, saying which cannot.
 
+        Those on one network share its maps: each photo goes through it once.
+
         Raises
         ------
         InputError
@@ -147,6 +150,7 @@ class ModelOptions:
                 if name in (self.model or [DEFAULT]):
                     raise
                 note(f"left out: {error}")
+        share_maps(found.values())
         return found
 
     def _load(self, name: str) -> SegmentationMethod:

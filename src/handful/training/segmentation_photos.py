@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from handful.backbones import FeatureMaps
+from handful.backbones import FeatureMaps, Kept
 from handful.data import voc
 from handful.data.hold_outs import hold_out
 from handful.data.msrc import read_msrc
@@ -77,45 +77,6 @@ class SegmentationOptions(BaseModel):
     absent: float = Field(0.0, ge=0, lt=1)
     memory: float = Field(4.0, ge=0)
     validation_episodes: int = Field(60, ge=1)
-
-
-class Kept:
-    """Named maps by a key, in half precision, as many as memory allows.
-
-    Parameters
-    ----------
-    gigabytes : float
-        What is kept at most; beyond it maps are made again each time.
-
-    Examples
-    --------
-    >>> kept = Kept(1.0)
-    >>> kept.get("a", lambda: {"map": torch.ones(2)})["map"].dtype
-    torch.float16
-    >>> len(kept)
-    1
-    """
-
-    def __init__(self, gigabytes: float) -> None:
-        self._left = gigabytes * 2**30
-        self._maps: dict[Hashable, dict[str, Tensor]] = {}
-
-    def __len__(self) -> int:
-        return len(self._maps)
-
-    def __contains__(self, key: Hashable) -> bool:
-        return key in self._maps
-
-    def get(self, key: Hashable, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-        """Return the maps of a key, on the CPU; `make` them where they are not kept."""
-        if key in self._maps:
-            return self._maps[key]
-        halves = {name: value.half().cpu() for name, value in make().items()}
-        size = sum(value.nbytes for value in halves.values())
-        if size <= self._left:
-            self._maps[key] = halves
-            self._left -= size
-        return halves
 
 
 class Photos:

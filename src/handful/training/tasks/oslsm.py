@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
 from handful import zoo
+from handful.backbones import Kept
 from handful.data.segmentation.photos import SegmentationSet
 from handful.methods.oslsm import OSLSM, Learns, PixelClassifiers, View, begin_aligned, loss
 from handful.training.loop import LoopConfig
@@ -20,7 +21,6 @@ from handful.training.recipe import Finish, Recipe
 from handful.training.recipe import options as read_options
 from handful.training.segmentation_photos import (
     Drawn,
-    Kept,
     SegmentationOptions,
     segmentation_data,
 )

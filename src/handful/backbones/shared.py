@@ -1,0 +1,115 @@
+"""Maps that are kept: each photo goes once through a network that several methods stand on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Hashable, Iterable
+from hashlib import blake2b
+
+import torch
+from torch import Tensor, nn
+
+from handful.backbones.features import FeatureMaps
+
+MEMORY = 6.0
+"""Gigabytes of maps that `share_maps` keeps at most; a quarter of the machine's where that is less.
+"""
+
+
+class Kept:
+    """Named maps by a key, in half precision, as many as memory allows.
+
+    Parameters
+    ----------
+    gigabytes : float
+        What is kept at most; beyond it maps are made again each time.
+
+    Examples
+    --------
+    >>> kept = Kept(1.0)
+    >>> kept.get("a", lambda: {"map": torch.ones(2)})["map"].dtype
+    torch.float16
+    >>> len(kept)
+    1
+    """
+
+    def __init__(self, gigabytes: float) -> None:
+        self._left = gigabytes * 2**30
+        self._maps: dict[Hashable, dict[str, Tensor]] = {}
+
+    def __len__(self) -> int:
+        return len(self._maps)
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._maps
+
+    def get(self, key: Hashable, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+        """Return the maps of a key, on the CPU; `make` them where they are not kept."""
+        if key in self._maps:
+            return self._maps[key]
+        halves = {name: value.half().cpu() for name, value in make().items()}
+        size = sum(value.nbytes for value in halves.values())
+        if size <= self._left:
+            self._maps[key] = halves
+            self._left -= size
+        return halves
+
+
+def share_maps(holders: Iterable[object], gigabytes: float | None = None) -> int:
+    """Let networks of the same weights answer for one another, in half precision.
+
+    From then on the maps that one of them gave of some pixels are what all of them give, wherever
+    no gradient is asked for.
+
+    Parameters
+    ----------
+    holders : iterable
+        Methods, or whatever has networks, or modules with networks in them, as attributes.
+    gigabytes : float, optional
+        What is kept at most; `MEMORY` where not given.
+
+    Returns
+    -------
+    int
+        How many networks share their maps: those whose weights another one has too.
+    """
+    if gigabytes is None:
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+        gigabytes = min(MEMORY, total / 4)
+    by_weights: dict[tuple[str, str], list[FeatureMaps]] = {}
+    for network in {id(n): n for holder in holders for n in _networks(holder)}.values():
+        if network.digest is not None and network.frozen:
+            by_weights.setdefault((network.name, network.digest), []).append(network)
+    kept, shared = Kept(gigabytes), 0
+    for weights, networks in by_weights.items():
+        if len(networks) > 1:
+            shared += len(networks)
+            for network in networks:
+                # an attribute hides the method of the class, and nn.Module calls what it finds
+                network.forward = _remembering(network.forward, kept, weights)  # type: ignore[method-assign]
+    return shared
+
+
+def _networks(holder: object) -> Iterable[FeatureMaps]:
+    for value in vars(holder).values():
+        if isinstance(value, nn.Module):
+            yield from (part for part in value.modules() if isinstance(part, FeatureMaps))
+
+
+def _remembering(
+    forward: Callable[[Tensor], dict[str, Tensor]], kept: Kept, weights: Hashable
+) -> Callable[[Tensor], dict[str, Tensor]]:
+    def maps(x: Tensor) -> dict[str, Tensor]:
+        if torch.is_grad_enabled() and not torch.is_inference_mode_enabled():
+            return forward(x)
+        each = []
+        for photo in x:
+            pixels = photo.detach().float().cpu().contiguous().numpy()
+            key = weights, pixels.shape, blake2b(pixels.tobytes(), digest_size=16).digest()
+            each.append(kept.get(key, lambda one=photo: forward(one[None])))  # type: ignore[misc]
+        return {
+            name: torch.cat([found[name] for found in each]).to(x.device, x.dtype)
+            for name in each[0]
+        }
+
+    return maps

@@ -29,7 +29,7 @@ from handful import methods
 from handful.data.class_folders import ClassFolders, read_class_folders
 from handful.evaluation.hamming import score_codes
 from handful.evaluation.hashing_data import class_numbers
-from handful.evaluation.protocols.hashing import draw_shots
+from handful.evaluation.protocols.hashing import Task, draw_shots
 from handful.files import write_json
 from handful.find.coding import BUNDLED
 from handful.methods.hashing import UGH, HandfulVotes, Hasher, HashLibrary
@@ -119,28 +119,38 @@ def compared(
     }
 
 
-def precision(
-    name: str, shots: int, features: Features, number: Numbers, library: HashLibrary, seed: int
-) -> float:
-    """Return the mAP of one draw of classes, queries and examples."""
+def draw(features: NDArray[np.floating], number: Numbers, seed: int) -> Task:
+    """Draw classes and their queries; what is left of them is the database."""
     rng = np.random.default_rng(seed)
     members = [
         rng.permutation(np.flatnonzero(number == c))
         for c in rng.permutation(int(number.max()) + 1)[:CLASSES]
     ]
-    queries = np.concatenate([rows[:QUERIES] for rows in members])
     database = np.concatenate([rows[QUERIES:] for rows in members])
-    labels = np.repeat(np.arange(CLASSES), [len(rows) - QUERIES for rows in members])
+    queries = np.concatenate([rows[:QUERIES] for rows in members])
+    return Task(
+        features[database].astype(np.float64),
+        np.repeat(np.arange(CLASSES), [len(rows) - QUERIES for rows in members]),
+        features[queries].astype(np.float64),
+        np.repeat(np.arange(CLASSES), QUERIES),
+    )
+
+
+def precision(
+    name: str, shots: int, features: Features, number: Numbers, library: HashLibrary, seed: int
+) -> float:
+    """Return the mAP of one draw of classes, queries and examples."""
+    task = draw(features, number, seed)
     hasher: Hasher
     if name == "ugh-random":
         hasher = UGH(library, BITS, seed, "random")
     else:
-        hasher = HandfulVotes(library, BITS, seed, features[database])
-    given = draw_shots(labels, shots, 0, seed)
-    hasher.fit(features[database][given], labels[given])
-    codes = hasher.transform(features[database]), hasher.transform(features[queries])
-    asked = np.repeat(np.arange(CLASSES), QUERIES)
-    return float(score_codes(codes[0], labels, codes[1], asked, BITS)[0].mean())
+        hasher = HandfulVotes(library, BITS, seed, task.database)
+    given = draw_shots(task.database_labels, shots, 0, seed)
+    hasher.fit(task.database[given], task.database_labels[given])
+    codes = hasher.transform(task.database), hasher.transform(task.queries)
+    scores = score_codes(codes[0], task.database_labels, codes[1], task.query_labels, BITS)
+    return float(scores[0].mean())
 
 
 if __name__ == "__main__":

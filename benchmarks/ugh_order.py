@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from handful import methods
 from handful.data.class_folders import read_class_folders
@@ -39,11 +38,12 @@ from handful.methods.hashing.features import features_of
 from handful.methods.hashing.hyper_training import gather
 from handful.metrics.accuracy import mean_interval
 from handful.provenance import describe_device, provenance
-from hash_library_rounding import chosen
+from hash_library_rounding import BITS, CLASSES, SHOTS, chosen, draw
 
-SHOTS, BITS, CLASSES, QUERIES, FEW = (1, 10), 16, 10, 10, 200
+FEW = 200
+"""Rounds of a library that is trained here."""
+
 SELECTIONS = ("ugh-random", "ugh", "ugh-similarity", "ugh-category")
-Features = NDArray[np.floating]
 
 
 def main() -> int:
@@ -105,24 +105,6 @@ def libraries(run: Path, work: Path, workers: int) -> dict[str, HashLibrary]:
         drawn.astype(np.float32), np.zeros(len(drawn), np.float32)
     )
     return found
-
-
-def draw(features: Features, number: NDArray[np.int64], seed: int) -> Task:
-    """Draw classes and their queries; what is left of them is the database."""
-    rng = np.random.default_rng(seed)
-    members = [
-        rng.permutation(np.flatnonzero(number == c))
-        for c in rng.permutation(int(number.max()) + 1)[:CLASSES]
-    ]
-    database = np.concatenate([rows[QUERIES:] for rows in members])
-    queries = np.concatenate([rows[:QUERIES] for rows in members])
-    labels = np.repeat(np.arange(CLASSES), [len(rows) - QUERIES for rows in members])
-    return Task(
-        features[database].astype(np.float64),
-        labels,
-        features[queries].astype(np.float64),
-        np.repeat(np.arange(CLASSES), QUERIES),
-    )
 
 
 def arm(

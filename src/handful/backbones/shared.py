@@ -85,8 +85,8 @@ def share_maps(holders: Iterable[object], gigabytes: float | None = None) -> int
         if len(networks) > 1:
             shared += len(networks)
             for network in networks:
-                # an attribute hides the method of the class, and nn.Module calls what it finds
-                network.forward = _remembering(network.forward, kept, weights)  # type: ignore[method-assign]
+                # hides the method of the class: nn.Module calls what it finds first
+                vars(network)["forward"] = _remembering(network.forward, kept, weights)
     return shared
 
 

@@ -65,7 +65,7 @@ def without_masks(found: Iterable[Found]) -> Rows:
             rows.setdefault(key, {})[result["ways"], result["shots"]] = result
     heads = [f"{ways}-way {shots}-shot" for ways, shots in settings]
     table = [["classes", "model", *heads, "the best of a set has more, 1-way 1-shot"]]
-    best = {}
+    best: dict[str, str] = {}
     for (name, model), by in sorted(rows.items(), key=_unmasked_first):
         best.setdefault(name, model)
         first = by.get((1, 1))

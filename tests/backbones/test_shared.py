@@ -58,6 +58,12 @@ def test_what_has_gradients_or_other_weights_is_not_shared() -> None:
     assert runs == [1, 1]
 
 
+def test_a_network_cut_elsewhere_gives_its_own_maps() -> None:
+    one, two = HandfulBase().load(), HandfulBase().load()
+    two.strides = {"stride32": 32}
+    assert share_maps([SimpleNamespace(network=n) for n in (one, two)]) == 0
+
+
 def count(network: FeatureMaps, runs: list[int]) -> None:
     """Write down how many photos go through a network at once."""
     forward = network.forward

@@ -71,23 +71,29 @@ def share_maps(holders: Iterable[object], gigabytes: float | None = None) -> int
     Returns
     -------
     int
-        How many networks share their maps: those whose weights another one has too.
+        How many networks share their maps: those whose weights and maps another one has too.
     """
     if gigabytes is None:
         total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
         gigabytes = min(MEMORY, total / 4)
-    by_weights: dict[tuple[str, str], list[FeatureMaps]] = {}
+    alike: dict[Hashable, list[FeatureMaps]] = {}
     for network in {id(n): n for holder in holders for n in _networks(holder)}.values():
         if network.digest is not None and network.frozen:
-            by_weights.setdefault((network.name, network.digest), []).append(network)
+            alike.setdefault(_identity(network), []).append(network)
     kept, shared = Kept(gigabytes), 0
-    for weights, networks in by_weights.items():
+    for identity, networks in alike.items():
         if len(networks) > 1:
             shared += len(networks)
             for network in networks:
                 # hides the method of the class: nn.Module calls what it finds first
-                vars(network)["forward"] = _remembering(network.forward, kept, weights)
+                vars(network)["forward"] = _remembering(network.forward, kept, identity)
     return shared
+
+
+def _identity(network: FeatureMaps) -> Hashable:
+    """Return what two networks agree in if they give the same maps: one may give fewer of them."""
+    maps = tuple(network.strides.items()), tuple(network.channels.items())
+    return type(network).__qualname__, network.name, network.digest, maps
 
 
 def _networks(holder: object) -> Iterable[FeatureMaps]:
@@ -97,7 +103,7 @@ def _networks(holder: object) -> Iterable[FeatureMaps]:
 
 
 def _remembering(
-    forward: Callable[[Tensor], dict[str, Tensor]], kept: Kept, weights: Hashable
+    forward: Callable[[Tensor], dict[str, Tensor]], kept: Kept, identity: Hashable
 ) -> Callable[[Tensor], dict[str, Tensor]]:
     def maps(x: Tensor) -> dict[str, Tensor]:
         if torch.is_grad_enabled() and not torch.is_inference_mode_enabled():
@@ -105,7 +111,7 @@ def _remembering(
         each = []
         for photo in x:
             pixels = photo.detach().float().cpu().contiguous().numpy()
-            key = weights, pixels.shape, blake2b(pixels.tobytes(), digest_size=16).digest()
+            key = identity, pixels.shape, blake2b(pixels.tobytes(), digest_size=16).digest()
             each.append(kept.get(key, lambda one=photo: forward(one[None])))  # type: ignore[misc]
         return {
             name: torch.cat([found[name] for found in each]).to(x.device, x.dtype)

@@ -12,6 +12,7 @@ from cyclopts.validators import Number
 
 from handful import methods
 from handful.cli.common import Device, Json, emit
+from handful.cli.report_hashing import hashing
 from handful.cli.report_segmentation import segmentation
 from handful.data.omniglot import OmniglotSet, read_omniglot
 from handful.data.sampling import sample_within_alphabet
@@ -26,6 +27,7 @@ from handful.report.style import COLOURS
 
 report = App(name="report", help="Draw the figures of a protocol.")
 report.command(segmentation)
+report.command(hashing)
 
 _WAYS = 20
 

@@ -20,6 +20,7 @@ from handful.report.style import COLOURS, STYLE, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
 _BLUE, _ORANGE, _PURPLE, _RED, _TEAL, _GREY = COLOURS
@@ -174,7 +175,7 @@ def draw_curves(path: str | os.PathLike[str], curves: Curves) -> None:
             for model, points in curves.curves.items():
                 _draw(axes, curves.over, metric, model, points)
             _finish(axes, curves, metric)
-        _draw_published(panels[0], curves)
+        _draw_published(figure, panels[0], curves)
         figure.legend(handles=_legend(curves), loc="outside right upper", fontsize=9,
                       handlelength=3.2, labelspacing=0.45)  # fmt: skip
         figure.supxlabel("\n".join(_foot(curves)), x=0.01, ha="left", fontsize=8, color="#555555")
@@ -220,13 +221,13 @@ def _draw(axes: Axes, over: Over, metric: str, model: str, points: Sequence[Poin
         axes.vlines(at, low, high, color=colour, lw=1.2)
 
 
-def _draw_published(axes: Axes, curves: Curves) -> None:
+def _draw_published(figure: Figure, axes: Axes, curves: Curves) -> None:
     """Set hollow marks to the left of where they belong, clear of what was measured."""
     from matplotlib.transforms import offset_copy
 
     for row in curves.published:
         colour, marker, _ = look_of(row["model"])
-        aside = offset_copy(axes.transData, axes.figure, x=-11, units="points")
+        aside = offset_copy(axes.transData, figure, x=-11, units="points")
         axes.plot(
             row[curves.over], 100 * row["map"], marker=marker, ms=8, mfc="none", mec=colour,
             mew=1.4, ls="", transform=aside,
@@ -271,7 +272,8 @@ def _legend(curves: Curves) -> list[Line2D]:
     from matplotlib.lines import Line2D
 
     handles = []
-    families = {**FAMILIES, "others": dict.fromkeys(set(curves.curves) - {*_LOOKS})}
+    families = {family: [*members] for family, members in FAMILIES.items()}
+    families["others"] = [model for model in curves.curves if model not in _LOOKS]
     for family, members in families.items():
         shown = [model for model in curves.curves if model in members]
         if shown:

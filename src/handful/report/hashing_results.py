@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from handful.errors import InputError
-from handful.metrics.accuracy import mean_interval
 
 Over = Literal["shots", "bits"]
 
@@ -34,7 +33,7 @@ class Point:
     values : dict
         Of each of `METRICS`, the mean over the repeats, in [0, 1].
     intervals : dict
-        Their 95 % intervals; only of those that the file has them, or the repeats, of.
+        Their 95 % intervals; only of those that the file has them of.
     setup : dict
         What else has to be equal for two points to stand in one figure.
     published : tuple of dict
@@ -83,9 +82,11 @@ def _read(path: Path) -> Point:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         metrics = found["metrics"]
-        intervals = {"map": (float(metrics["interval"][0]), float(metrics["interval"][1]))}
-        if len(rows := found.get("rows", ())) > 1:
-            intervals["precision@2"] = mean_interval([row["precision@2"] for row in rows])
+        intervals = {
+            metric: (float(metrics[key][0]), float(metrics[key][1]))
+            for metric, key in (("map", "interval"), ("precision@2", "interval@2"))
+            if key in metrics
+        }
         return Point(
             path.name,
             str(found["model"]),

@@ -129,9 +129,9 @@ def measure(task: Task, models: Sequence[str], setting: Setting) -> list[Result]
     -------
     list of Result
         One for each model, with ``metrics``: ``map`` over the whole database and ``precision@2``
-        within Hamming radius 2, the means over repeats; ``interval`` of ``map``, Student's 95 %
-        over the repeats; and ``against``: for each other model, the mean ``difference`` of
-        ``map``, paired by repeat, and its ``interval``.
+        within Hamming radius 2, the means over repeats; ``interval`` and ``interval@2`` of these,
+        Student's 95 % over the repeats; and ``against``: for each other model, the mean
+        ``difference`` of ``map``, paired by repeat, and its ``interval``.
 
     Raises
     ------
@@ -255,6 +255,7 @@ def _metrics(model: str, maps: dict[str, Floats], precisions: dict[str, Floats])
         "map": float(ours.mean()),
         "interval": [*mean_interval(ours)],
         "precision@2": float(precisions[model].mean()),
+        "interval@2": [*mean_interval(precisions[model])],
         "against": {
             other: {
                 "difference": float((ours - theirs).mean()),

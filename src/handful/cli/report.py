@@ -12,6 +12,7 @@ from cyclopts.validators import Number
 
 from handful import methods
 from handful.cli.common import Device, Json, emit
+from handful.cli.report_bits import bits
 from handful.cli.report_hashing import hashing
 from handful.cli.report_segmentation import segmentation
 from handful.data.omniglot import OmniglotSet, read_omniglot
@@ -28,6 +29,7 @@ from handful.report.style import COLOURS
 report = App(name="report", help="Draw the figures of a protocol.")
 report.command(segmentation)
 report.command(hashing)
+report.command(bits)
 
 _WAYS = 20
 

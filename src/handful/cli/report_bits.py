@@ -29,7 +29,8 @@ from handful.methods.hashing.library import HashLibrary
 from handful.methods.hashing.ugh import UGH
 from handful.methods.matcher import Matcher
 from handful.provenance import describe_device, provenance
-from handful.report.bits import Ends, Picture, draw_bits, ends_of, telling_bits, thumbnail
+from handful.report.bit_ends import Ends, ends_of, telling_bits
+from handful.report.bits import Picture, draw_bits, thumbnail
 from handful.report.bits import thumbnails as small
 from handful.report.explanation import overlay
 

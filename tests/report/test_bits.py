@@ -74,7 +74,7 @@ def test_examples_are_shown_and_their_end_is_marked(tmp_path: Path) -> None:
         draw_bits(path, [row], [(photos, photos)], ["a line"], examples, total=9)
         picture = np.array(Image.open(path).convert("RGB"))
         assert len(centres(picture, (10, 10, 200))) == 2  # as many as fit
-        line = (np.abs(picture.astype(int) - purple) <= 2).all(2)
+        line = np.all(np.abs(picture.astype(int) - purple) <= 2, axis=2)
         y = int(line.sum(1).argmax())
         assert line[y].sum() == pytest.approx(208, abs=4)
         marked.append(np.flatnonzero(line[y]).mean())

@@ -15,6 +15,9 @@ MEMORY = 6.0
 """Gigabytes of maps that `share_maps` keeps at most; a quarter of the machine's where that is less.
 """
 
+UNTOLD = 1.0
+"""Gigabytes where the machine does not tell how much it has."""
+
 
 class Kept:
     """Named maps by a key, in half precision, as many as memory allows.
@@ -74,8 +77,7 @@ def share_maps(holders: Iterable[object], gigabytes: float | None = None) -> int
         How many networks share their maps: those whose weights and maps another one has too.
     """
     if gigabytes is None:
-        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-        gigabytes = min(MEMORY, total / 4)
+        gigabytes = _memory()
     alike: dict[Hashable, list[FeatureMaps]] = {}
     for network in {id(n): n for holder in holders for n in _networks(holder)}.values():
         if network.digest is not None and network.frozen:
@@ -88,6 +90,12 @@ def share_maps(holders: Iterable[object], gigabytes: float | None = None) -> int
                 # hides the method of the class: nn.Module calls what it finds first
                 vars(network)["forward"] = _remembering(network.forward, kept, identity)
     return shared
+
+
+def _memory() -> float:
+    if not hasattr(os, "sysconf"):  # not everywhere does the system say how much it has
+        return UNTOLD
+    return min(MEMORY, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**32)
 
 
 def _identity(network: FeatureMaps) -> Hashable:

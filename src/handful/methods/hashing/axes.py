@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from handful.errors import InputError
 from handful.files import replacing
+from handful.methods.hashing.base import unit
 from handful.methods.hashing.library import HashLibrary
 
 _CHUNK = 4096
@@ -54,7 +55,7 @@ class PrincipalAxes:
             raise InputError(f"{count} axes: the features have {dimensions} dimensions")
         moment = np.zeros((dimensions, dimensions))
         for start in range(0, len(features), _CHUNK):
-            rows = _unit(features[start : start + _CHUNK])
+            rows = unit(features[start : start + _CHUNK])
             moment += rows.T @ rows
         return cls(np.ascontiguousarray(np.linalg.eigh(moment)[1][:, ::-1][:, :count].T))
 
@@ -63,7 +64,7 @@ class PrincipalAxes:
         found = np.empty((len(features), len(self.basis)), np.float16)
         for start in range(0, len(features), _CHUNK):
             part = slice(start, start + _CHUNK)
-            found[part] = _unit(features[part]) @ self.basis.T
+            found[part] = unit(features[part]) @ self.basis.T
         return found
 
     def lift(self, library: HashLibrary, projected: NDArray[np.floating]) -> HashLibrary:
@@ -96,8 +97,3 @@ def kept_projection(
             with replacing(path) as part:
                 np.save(part, values)
     return PrincipalAxes(np.load(basis)), np.load(rows, mmap_mode="r")
-
-
-def _unit(features: NDArray[np.floating]) -> NDArray[np.float64]:
-    rows = np.asarray(features, np.float64)
-    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12))

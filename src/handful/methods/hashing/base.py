@@ -128,6 +128,18 @@ class LinearHasher(Hasher):
         return np.random.default_rng([self.seed, use])
 
 
+def unit(features: ArrayLike) -> Floats:
+    """Return features (N, D) in unit length and double precision; a zero stays zero.
+
+    Examples
+    --------
+    >>> unit([[3.0, 4.0], [0.0, 0.0]]).tolist()
+    [[0.6, 0.8], [0.0, 0.0]]
+    """
+    rows = np.asarray(features, np.float64)
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12))
+
+
 def unlabelled(features: ArrayLike) -> Floats:
     """Return features (N, D) as float64, checked.
 

@@ -31,11 +31,19 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from handful.errors import InputError
-from handful.methods.hashing.base import Bits, Floats, Hasher, Indices, labelled, unlabelled, unpack
+from handful.methods.hashing.base import (
+    Bits,
+    Floats,
+    Hasher,
+    Indices,
+    labelled,
+    unit,
+    unlabelled,
+    unpack,
+)
 from handful.methods.hashing.dichotomies import candidates, dichotomies, select_bits
 from handful.methods.hashing.itq import PCAITQ
 from handful.methods.hashing.library import HashLibrary
-from handful.methods.hashing.similarity_selection import unit
 from handful.methods.hashing.votes import Votes, fit_scores, signs_of
 
 RIDGE, ROUNDS = 1.0, 20

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from handful.errors import InputError
 from handful.methods.hashing import dbc
-from handful.methods.hashing.base import Floats, Indices
+from handful.methods.hashing.base import Floats, Indices, unit
 from handful.methods.hashing.code_table import Solver
 from handful.methods.hashing.platt import platt
 from handful.methods.hashing.pseudo_categories import expand, max_min
@@ -125,8 +125,7 @@ def draw(features: NDArray[np.floating], count: int, rng: np.random.Generator) -
     """Draw unit vectors (M, D) from a corpus (N, D), in its order."""
     few = min(count, len(features))
     chosen = np.sort(rng.choice(len(features), few, replace=False))
-    rows = np.asarray(features[chosen], np.float64)
-    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12))
+    return unit(features[chosen])
 
 
 def _numbers(members: Indices) -> Indices:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from handful.methods.hashing.base import Bits, Floats, Indices
+from handful.methods.hashing.base import Bits, Floats, Indices, unit
 
 LABELS = 8.0
 """How much a pair of examples of one class gains over its cosine."""
@@ -127,14 +127,3 @@ def resemblance(centred: Floats, few: int, number: Indices) -> Floats:
     soft = np.exp(logits - logits.max(1, keepdims=True))
     soft /= soft.sum(1, keepdims=True)
     return unit(soft - soft[:few].mean(0))
-
-
-def unit(rows: Floats) -> Floats:
-    """Bring rows (N, D) to unit length.
-
-    Examples
-    --------
-    >>> unit(np.array([[3.0, 4.0]])).tolist()
-    [[0.6, 0.8]]
-    """
-    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12))

@@ -49,6 +49,9 @@ class FeatureMaps(nn.Module, ABC):
     ----------
     digest : str or None
         SHA-256 of the weights file that was loaded; whatever is trained on top stores it.
+    classifier : tuple of Tensor or None
+        Weight (classes, features) and bias (classes,) of the linear layer that the embedding was
+        cut off, where the loaded weights hold one.
     """
 
     def __init__(
@@ -75,6 +78,7 @@ class FeatureMaps(nn.Module, ABC):
         self.fixed_size = fixed_size
         self.frozen = frozen
         self.digest: str | None = None
+        self.classifier: tuple[Tensor, Tensor] | None = None
         self._random = False
         self._dropped = dropped
         self.requires_grad_(not frozen)

@@ -64,6 +64,7 @@ class TorchvisionBackbone(FeatureMaps):
         own = f"torchvision:{name}{f'@{embedding}' if isinstance(embedding, str) else ''}"
         network = _network(name)
         keys = network.state_dict().keys()
+        last = _last_linear(network) if embedding is True else None
         # shapes are found on a copy without memory, where nothing is computed
         shadow = deepcopy(network).to("meta")
         taps = {node: node for node in nodes} if nodes else _stages(shadow)
@@ -85,6 +86,7 @@ class TorchvisionBackbone(FeatureMaps):
             dropped=frozenset(keys - network.state_dict().keys()),
             frozen=frozen,
         )
+        self._last = last
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """Map normalised pixels (N, 3, H, W) to maps (N, channels, ~H/stride, ~W/stride)."""
@@ -95,6 +97,12 @@ class TorchvisionBackbone(FeatureMaps):
         """Map normalised pixels (N, 3, H, W) to vectors (N, features), of any length."""
         vectors: Tensor = self.network(x)[EMBEDDING]
         return vectors
+
+    def _fill(self, tensors: dict[str, Tensor], path: Path) -> None:
+        super()._fill(tensors, path)
+        layer = [tensors.get(f"{self._last}.{part}") for part in ("weight", "bias")]
+        if self._last and layer[0] is not None and layer[1] is not None:
+            self.classifier = layer[0].float(), layer[1].float()
 
     def _download(self) -> Path:
         from torchvision.models import get_model_weights
@@ -156,11 +164,17 @@ def _out_of_place(part: Any) -> nn.Module:
     return network
 
 
+def _last_linear(network: nn.Module) -> str | None:
+    """Return the path of the last linear layer, None where there is none."""
+    linear = [path for path, part in network.named_modules() if isinstance(part, nn.Linear)]
+    return linear[-1] if linear else None
+
+
 def _open_classifier(network: nn.Module) -> str:
     """Replace the last linear layer by the identity; return its path."""
-    linear = [path for path, part in network.named_modules() if isinstance(part, nn.Linear)]
+    linear = _last_linear(network)
     # SqueezeNet classifies by a convolution: its embedding is the pooled input of that
-    path = linear[-1] if linear else "classifier.1"
+    path = linear or "classifier.1"
     parent, _, child = path.rpartition(".")
     setattr(network.get_submodule(parent), child, nn.Identity())
     if not linear:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
+import torchvision
 from numpy.typing import NDArray
+from safetensors.torch import save_file
 from sklearn.linear_model import LogisticRegression
 
+from handful.backbones import build
 from handful.backbones.handful_base import HandfulBase
 from handful.methods.baselines.grabcut_segmentation import (
     SHARE,
@@ -82,3 +86,21 @@ def test_of_one_class_or_one_shot_it_shows_what_the_similarity_shows() -> None:
         first, second = (m / m.amax((1, 2), keepdim=True).clamp_min(1e-12) for m in (first, second))
         assert second.max() == 1
         torch.testing.assert_close(first, second, rtol=0, atol=2e-3)
+
+
+def test_the_networks_own_classifier_marks_what_it_sees(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    whole = torchvision.models.resnet18(weights=None).eval()
+    save_file(whole.state_dict(), tmp_path / "weights.safetensors")
+    backbone = build("torchvision:resnet18").load(tmp_path / "weights.safetensors")
+    method = GradCAMSegmentation(backbone, "gradcam-grabcut:resnet18")
+    query, *shots = method.encode([picture(seed) for seed in range(3)])
+    states = [method.condition([shot], []) for shot in shots]
+    maps = query["map"].float().requires_grad_()
+    logits = whole.fc(maps.mean((1, 2)))
+    (gradient,) = torch.autograd.grad(logits.max(), maps)
+    truth = torch.relu((gradient.mean((1, 2))[:, None, None] * maps.detach()).sum(0))
+    found = method.attention(query, states)
+    assert truth.max() > 0
+    torch.testing.assert_close(found[0], truth, rtol=1e-4, atol=1e-4 * float(truth.max()))
+    assert torch.equal(found[0], found[1])

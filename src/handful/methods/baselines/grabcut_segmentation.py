@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from handful.backbones import FeatureMaps
-from handful.methods.baselines.gradcam import LinearClassifier
+from handful.methods.baselines.gradcam import LinearClassifier, gradcam
 from handful.methods.masks.grabcut import LIKELY, NOT, grabcut
 from handful.methods.segmenter import Answer, Features, Image, Mask
 from handful.methods.similarity_attention import weighted
@@ -22,6 +22,7 @@ from handful.methods.weak_segmentation import (
     MAP,
     PIXELS,
     ROUNDS,
+    VECTOR,
     Shots,
     WeakSegmentation,
     small_pixels,
@@ -71,10 +72,12 @@ class CentreGrabCut:
 
 
 class GradCAMSegmentation(WeakSegmentation):
-    """Seed GrabCut by the Grad-CAM of a linear classifier that is fitted to the support's labels.
+    """Seed GrabCut by the Grad-CAM of a linear classifier.
 
-    Each class is looked for by its own logit. A class that stands alone has nothing that a
-    classifier could tell it from; its logit is then the product of the embedding with the mean of
+    By the classifier that the network itself ended in, where its weights hold one (torchvision's
+    do): the map of the class that it gives the query. Such a map is the same whichever class is
+    asked for. Other networks get a classifier of the examples, and each class is looked for by its
+    own logit; that of a class that stands alone is the product of the embedding with the mean of
     its unit shots, which is how a nearest-mean classifier scores.
 
     Parameters
@@ -88,17 +91,21 @@ class GradCAMSegmentation(WeakSegmentation):
     -----
     For one shot a class, the difference of the logits of two classes points from one shot to the
     other. Grad-CAM of it is then, but for the lengths of the vectors, what `WeakSegmentation`
-    shows by its weights ``score``.
+    shows by its weights ``score``: only the network's own classifier makes a rival of it.
     """
 
     def __init__(self, backbone: FeatureMaps, name: str) -> None:
         super().__init__(backbone, name)
+        self._own = None if backbone.classifier is None else LinearClassifier(*backbone.classifier)
         self._fitted: tuple[tuple[Shots, ...], Tensor] | None = None
 
     def attention(self, query: Features, states: Sequence[Shots]) -> Tensor:
-        """Return Grad-CAM of each class's logit, (classes, h, w), not negative."""
-        maps = query[MAP].float()
-        gradient = self._head.adjoint(self._logits(states), (maps.shape[1], maps.shape[2]))
+        """Return Grad-CAM for each class, (classes, h, w), not negative."""
+        maps = query[MAP].float()[None]
+        if self._own is not None:
+            shown = gradcam(maps, query[VECTOR][None], self._own, self._head)
+            return shown.expand(len(states), -1, -1)
+        gradient = self._head.adjoint(self._logits(states), (maps.shape[2], maps.shape[3]))
         return weighted(maps.expand(len(states), -1, -1, -1), gradient)
 
     def _logits(self, states: Sequence[Shots]) -> Tensor:

@@ -63,7 +63,7 @@ def main() -> int:
     bench = Bench(asked)
     runs = {arm: [bench.run(arm, seed) for seed in range(asked.seeds)] for arm in ARMS}
     answer = {
-        "benchmark": "weight_hashing",
+        "protocol": "weight-hashing",
         "backbone": asked.backbone,
         "outputs": OUTPUTS,
         "coefficients": WIDTH + 1,

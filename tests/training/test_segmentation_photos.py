@@ -60,6 +60,27 @@ def test_photos_with_a_validation_class_are_not_trained_on(root: Path) -> None:
         )
 
 
+def test_a_close_up_is_no_example_of_its_own_photo(root: Path) -> None:
+    known = SegmentationOptions.model_validate({"close_ups": True})
+    drawn = Draws(read_folder(root), ("a",), ("b",), known, 0)
+    # objects are 40 pixels high, too small for one; so the photos are three times as large
+    assert len(drawn.dataset) == 6
+    large = root.parent / "large"
+    for folder in ("images", "masks"):
+        (large / folder).mkdir(parents=True)
+        for file in (root / folder).iterdir():
+            with Image.open(file) as image:
+                image.resize((300, 240), Image.Resampling.NEAREST).save(large / folder / file.name)
+    (large / "classes.txt").write_text("1 a\n2 b\n")
+    drawn = Draws(read_folder(large), ("a",), ("b",), known, 0)
+    sources = drawn.dataset.sources  # type: ignore[attr-defined]
+    assert sources.tolist() == [0, 1, 2, 3, 4, 5, 0, 1, 2]
+    assert drawn.files == ["images/0.png", "images/1.png", "images/2.png"]
+    tasks = drawn.draw(100, torch.Generator().manual_seed(0))
+    assert {task.query for task in tasks} == {0, 1, 2, 6, 7, 8}
+    assert all(sources[task.query] != sources[task.support[0]] for task in tasks)
+
+
 def test_miou_is_that_of_counted_pixels(root: Path) -> None:
     given = photos(root)
     validation = Validation(

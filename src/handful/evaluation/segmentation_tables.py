@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from handful.evaluation.similarity_tables import bold
+from handful.evaluation.similarity_tables import bold, percent
 
 Found = dict[str, Any]
 Rows = list[list[str]]
@@ -13,6 +13,7 @@ Rows = list[list[str]]
 _LARGE = "torchvision:resnet50"
 _SETS = {"voc": "PASCAL VOC 2012", "msrc": "MSRC", "validation": "VOC and MSRC"}
 _BY_CLASS = ("mshnet", "prototypes:resnet50", "oslsm", "dense-siamese")
+_PARTS = ("seen", "unseen")
 _UNMASKED = ("attention", "gradcam-grabcut", "centre-grabcut")
 
 
@@ -141,6 +142,25 @@ def few_masks(found: Iterable[Found]) -> Rows:
         counted = [f"{100 * error:.0f} %" for error in errors if error is not None]
         table.append([kind, f"`{model}`", *cells, ", ".join(counted)])
     return table
+
+
+def weight_hashing(found: Iterable[Found]) -> Rows:
+    """Compare the fixed layer of OSLSM with a learned one: overlap, and variance of its output.
+
+    Variances are shares of the mean square, over the supports of classes never learned from.
+    """
+    heads = ["layer 1,000 to 4,097", "learned numbers", "mIoU, classes learned from"]
+    heads += ["mIoU, other classes", "lost", "variance, untrained", "variance, trained"]
+    rows = [[*heads, "of it within classes"]]
+    for result in (one for one in found if one.get("protocol") == "weight-hashing"):
+        for arm, numbers in result["parameters"].items():
+            one = result[arm]
+            overlaps = [bold(one[part]["miou"], one[part]["interval"]) for part in _PARTS]
+            before, after = (one[f"variance_{time}"]["unseen"] for time in ("before", "after"))
+            shares = [before["of_mean_square"], after["of_mean_square"], after["within_classes"]]
+            lost = percent(one["lost"])
+            rows.append([arm, f"{numbers:,}", *overlaps, lost, *(f"{x:.3f}" for x in shares)])
+    return rows
 
 
 def _set(result: Found) -> str:

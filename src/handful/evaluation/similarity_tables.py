@@ -142,42 +142,6 @@ def mining_conditions(found: Iterable[Found]) -> Rows:
     return rows
 
 
-def hashing(found: Iterable[Found]) -> Rows:
-    """Mean average precision of codes by shots, and what the first row gains on each."""
-    measured = [one for one in found if one.get("protocol") == "hashing"]
-    settings = sorted({(r["dataset"], r["backbone"], r["bits"], r["shots"]) for r in measured})
-    places = {place[:3] for place in settings}
-    shots = sorted({place[3] for place in settings})
-    rows = [["images", "backbone", "bits", "model", *(f"mAP, {_examples(n)}" for n in shots)]]
-    for place in sorted(places):
-        own = [r for r in measured if (r["dataset"], r["backbone"], r["bits"]) == place]
-        by_model: dict[str, dict[int, Found]] = {}
-        for result in own:
-            by_model.setdefault(result["model"], {})[result["shots"]] = result["metrics"]
-        best = max(by_model, key=lambda model: max(m["map"] for m in by_model[model].values()))
-        order = sorted(by_model, key=lambda model: -by_model[model][min(by_model[model])]["map"])
-        for model in order:
-            cells = [_less(by_model, best, model, n) for n in shots]
-            rows.append([place[0], f"`{place[1]}`", str(place[2]), f"`{model}`", *cells])
-    return rows
-
-
-def _examples(count: int) -> str:
-    return f"{count} example{'s' if count > 1 else ''}"
-
-
-def _less(by_model: dict[str, dict[int, Found]], best: str, model: str, shots: int) -> str:
-    """Write a model's mAP, and by how much the best model's is above it, with the interval."""
-    metrics = by_model[model].get(shots)
-    if metrics is None:
-        return ""
-    against = metrics.get("against", {}).get(best)
-    if against is None:
-        return bold(metrics["map"])
-    high, low = (percent(-end) for end in against["interval"])
-    return f"{bold(metrics['map'])} (best +{percent(-against['difference'])}, {low} to {high})"
-
-
 def _published(
     tables: dict[str, list[dict[str, Any]]], cell: Callable[[dict[str, Any]], str]
 ) -> dict[str, list[str]]:

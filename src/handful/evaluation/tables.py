@@ -13,7 +13,12 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from handful.errors import InputError
-from handful.evaluation import glance_table, segmentation_tables, similarity_tables
+from handful.evaluation import (
+    glance_table,
+    hashing_tables,
+    segmentation_tables,
+    similarity_tables,
+)
 from handful.evaluation.published import omniglot_rows
 from handful.evaluation.similarity_tables import Found, Rows, bold, percent
 from handful.files import write_text
@@ -217,7 +222,10 @@ _TABLES: dict[str, Callable[[Iterable[Found]], Rows]] = {
     "retrieval": similarity_tables.retrieval,
     "reid": similarity_tables.reid,
     "metric-learning": similarity_tables.metric_learning,
-    "hashing": similarity_tables.hashing,
+    "hashing": hashing_tables.hashing,
+    "hashing-lengths": hashing_tables.hashing_lengths,
+    "ugh-order": hashing_tables.ugh_order,
+    "find-quality": hashing_tables.find_quality,
     "mining-conditions": similarity_tables.mining_conditions,
     "segmentation": segmentation_tables.segmentation,
     "segmentation-classes": segmentation_tables.segmentation_classes,
@@ -225,6 +233,7 @@ _TABLES: dict[str, Callable[[Iterable[Found]], Rows]] = {
     "conditioning": segmentation_tables.conditioning,
     "mshnet-stages": segmentation_tables.stages,
     "few-masks": segmentation_tables.few_masks,
+    "weight-hashing": segmentation_tables.weight_hashing,
 }
 
 

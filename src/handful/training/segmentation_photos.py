@@ -17,6 +17,7 @@ from handful.data import voc
 from handful.data.hold_outs import hold_out
 from handful.data.msrc import read_msrc
 from handful.data.progress import track
+from handful.data.segmentation.close_ups import add_close_ups
 from handful.data.segmentation.episodes import SegmentationEpisodes, sample_episodes
 from handful.data.segmentation.folder import read_folder
 from handful.data.segmentation.photos import SegmentationSet, resized_mask
@@ -57,6 +58,8 @@ class SegmentationOptions(BaseModel):
     balanced : bool
         Draw the class of a query first and then its photo, so that classes of few photos count as
         much as others.
+    close_ups : bool
+        Learn from parts of the photos too that their object fills.
     memory : float
         Gigabytes of features that are kept; beyond it photos are run through the backbone again.
     validation_episodes : int
@@ -75,6 +78,7 @@ class SegmentationOptions(BaseModel):
     per_class: int = Field(750, ge=2)
     balanced: bool = False
     absent: float = Field(0.0, ge=0, lt=1)
+    close_ups: bool = False
     memory: float = Field(4.0, ge=0)
     validation_episodes: int = Field(60, ge=1)
 
@@ -178,6 +182,8 @@ class Draws:
 
     Attributes
     ----------
+    dataset : SegmentationSet
+        The photos, with close-ups after them where these are asked for.
     table : ndarray
         (pairs, 2): photo and class.
 
@@ -195,31 +201,41 @@ class Draws:
         options: SegmentationOptions,
         seed: int,
     ) -> None:
-        self.dataset, self.shots = dataset, options.shots
+        self.shots = options.shots
         self.balanced, self.absent = options.balanced, options.absent
         pairs = training_pairs(
             dataset, classes, options.per_class, seed, novel=validation, keep_novel=False
         )
+        self.dataset, self._sources = dataset, np.arange(len(dataset))
+        if options.close_ups:
+            self.dataset, pairs = together = add_close_ups(dataset, pairs, seed)
+            self._sources = together[0].sources
         self.table = np.array(pairs, np.int64)
         self.pools = {
             label: self.table[self.table[:, 1] == label, 0]
             for label in np.unique(self.table[:, 1]).tolist()
         }
         self._absent: dict[tuple[int, str], NDArray[np.int64]] = {}
-        few = [dataset.labels[label] for label, p in self.pools.items() if len(p) <= options.shots]
+        few = [
+            dataset.labels[label]
+            for label, pool in self.pools.items()
+            if len(np.unique(self._sources[pool])) <= options.shots
+        ]
         if few:
             raise InputError(f"{dataset.root}: too few photos show {few[0]!r}; leave it out")
 
     @property
     def files(self) -> list[str]:
         """The photos that are trained on."""
-        return [self.dataset.paths[row] for row in np.unique(self.table[:, 0]).tolist()]
+        rows = np.unique(self._sources[self.table[:, 0]]).tolist()
+        return [self.dataset.paths[row] for row in rows]
 
     def draw(self, count: int, generator: torch.Generator) -> list[Drawn]:
         """Draw queries, each with other photos of its class as its support."""
         drawn = []
         for photo, label in self._pairs(count, generator):
-            pool = self.pools[label][self.pools[label] != photo]
+            pool = self.pools[label]
+            pool = pool[self._sources[pool] != self._sources[photo]]
             places = torch.randperm(len(pool), generator=generator)[: self.shots]
             support = [int(pool[place]) for place in places]
             if self.absent and float(torch.rand((), generator=generator)) < self.absent:

@@ -63,8 +63,8 @@ class SegmentationTask(ABC):
     ) -> None:
         self.model, self.steps = model, steps
         kept = options.memory if memory is None else memory
-        self.photos = Photos(dataset, backbone, run, options.size, kept)
         self.draws = Draws(dataset, classes, validation, options, seed)
+        self.photos = Photos(self.draws.dataset, backbone, run, options.size, kept)
         self.validation = Validation(self.photos, validation, options)
         self.batch_size = options.batch
 

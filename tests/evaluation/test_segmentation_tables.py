@@ -10,6 +10,7 @@ from handful.evaluation.segmentation_tables import (
     segmentation,
     segmentation_classes,
     stages,
+    weight_hashing,
     without_masks,
 )
 
@@ -108,3 +109,20 @@ def test_stages_stand_dense_and_as_they_are_run() -> None:
     both = {"dense": {"ms": 1000.0, "gmac": 135.2}, "ours": {"ms": 400.0, "gmac": 46.25}}
     found = {"protocol": "mshnet-stages", "stages": {"query": both, "classes": {"ours": {}}}}
     assert stages([found])[1:] == [["query", "1000", "135.2", "400", "46.2", "2.5"]]
+
+
+def test_hashed_weights_stand_beside_learned_ones() -> None:
+    def spread(share: float) -> dict[str, Any]:
+        return {"unseen": {"variance": 9.0, "of_mean_square": share, "within_classes": 0.5}}
+
+    def arm(seen: float, lost: float) -> dict[str, Any]:
+        parts = {"seen": seen, "unseen": seen - lost}
+        overlaps = {p: {"miou": m, "interval": [m - 0.125, m + 0.125]} for p, m in parts.items()}
+        variances = {"variance_before": spread(0.25), "variance_after": spread(0.125)}
+        return overlaps | variances | {"lost": lost}
+
+    value = {"protocol": "weight-hashing", "parameters": {"hashed": 0, "learned": 4101097}}
+    _, *rows = weight_hashing([value | {"hashed": arm(0.5, 0.125), "learned": arm(0.625, 0.25)}])
+    assert rows[0][:3] == ["hashed", "0", "**50.0** (37.5-62.5)"]
+    assert rows[1][1:5] == ["4,101,097", "**62.5** (50.0-75.0)", "**37.5** (25.0-50.0)", "25.0"]
+    assert rows[0][5:] == ["0.250", "0.125", "0.500"]

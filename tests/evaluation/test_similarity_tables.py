@@ -115,17 +115,3 @@ def test_speed_stands_beside_the_package(tmp_path: Path) -> None:
     value = {"protocol": "explain-speed", "model": "m", "n": 64, "networks": networks}
     rows = cells("explain-speed", tmp_path, value)
     assert rows[1:] == [["`resnet50`", "64", "33.0", "11.0 (3.0x)", "6.6 (5.0x)"]]
-
-
-def test_codes_stand_the_best_first_with_what_it_gains(tmp_path: Path) -> None:
-    def one(model: str, shots: int, share: float, **against: Any) -> dict[str, Any]:
-        about = {"protocol": "hashing", "dataset": "cifar10", "backbone": "b", "bits": 16}
-        metrics = {"map": share, "against": against}
-        return about | {"model": model, "shots": shots, "metrics": metrics}
-
-    less = {"difference": -0.125, "interval": [-0.15, -0.1]}
-    found = [one("lsh", 1, 0.25, ours=less), one("ours", 1, 0.375), one("ours", 10, 0.5)]
-    rows = cells("hashing", tmp_path, *found)
-    assert rows[0][4:] == ["mAP, 1 example", "mAP, 10 examples"]
-    assert rows[1][3:] == ["`ours`", "**37.5**", "**50.0**"]
-    assert rows[2][3:] == ["`lsh`", "**25.0** (best +12.5, 10.0 to 15.0)", ""]

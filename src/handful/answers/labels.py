@@ -8,10 +8,10 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, ClassVar, overload
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
 
+from handful.answers.several import Several
 from handful.files import write_text
 
 
@@ -60,7 +60,7 @@ class Label:
 
 
 @dataclass(frozen=True)
-class Labels(Sequence[Label]):
+class Labels(Several[Label]):
     """The labels of several images, in the order in which they were given.
 
     Attributes
@@ -95,23 +95,6 @@ class Labels(Sequence[Label]):
     chosen: str = ""
     skipped: tuple[tuple[str, str], ...] = ()
     warnings: tuple[str, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.results)
-
-    def __iter__(self) -> Iterator[Label]:
-        return iter(self.results)
-
-    @overload
-    def __getitem__(self, index: int) -> Label: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Labels: ...
-
-    def __getitem__(self, index: int | slice) -> Label | Labels:
-        if isinstance(index, slice):
-            return replace(self, results=self.results[index])
-        return self.results[index]
 
     @property
     def labels(self) -> tuple[str | None, ...]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, overload
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
+from handful.answers.several import Several
 from handful.files import write_text
 
 SearchKind = Literal["exact", "shortlist", "codes"]
@@ -41,7 +41,7 @@ class Match:
 
 
 @dataclass(frozen=True)
-class Matches(Sequence[Match]):
+class Matches(Several[Match]):
     """The pictures found, the surest first.
 
     Attributes
@@ -80,23 +80,6 @@ class Matches(Sequence[Match]):
     not_examples: tuple[str | None, ...] = ()
     bits: int | None = None
     skipped: tuple[tuple[str, str], ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.results)
-
-    def __iter__(self) -> Iterator[Match]:
-        return iter(self.results)
-
-    @overload
-    def __getitem__(self, index: int) -> Match: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Matches: ...
-
-    def __getitem__(self, index: int | slice) -> Match | Matches:
-        if isinstance(index, slice):
-            return replace(self, results=self.results[index])
-        return self.results[index]
 
     def to_json(self) -> dict[str, Any]:
         """Return the matches as plain lists and dictionaries."""

@@ -9,13 +9,14 @@ import csv
 import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from handful.answers.several import Several
 from handful.files import write_text
 
 
@@ -140,7 +141,7 @@ class Segmentation(Sequence[Region]):
 
 
 @dataclass(frozen=True, eq=False)
-class Segmentations(Sequence[Segmentation]):
+class Segmentations(Several[Segmentation]):
     """The segmentations of several pictures, in the order in which they were given.
 
     Attributes
@@ -166,23 +167,6 @@ class Segmentations(Sequence[Segmentation]):
     chosen: str = ""
     skipped: tuple[tuple[str, str], ...] = ()
     warnings: tuple[str, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.results)
-
-    def __iter__(self) -> Iterator[Segmentation]:
-        return iter(self.results)
-
-    @overload
-    def __getitem__(self, index: int) -> Segmentation: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Segmentations: ...
-
-    def __getitem__(self, index: int | slice) -> Segmentation | Segmentations:
-        if isinstance(index, slice):
-            return replace(self, results=self.results[index])
-        return self.results[index]
 
     def to_json(self, masks: Sequence[Mapping[str, str]] | None = None) -> dict[str, Any]:
         """Return everything but the pixels as plain lists and dictionaries.

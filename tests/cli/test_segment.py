@@ -154,7 +154,7 @@ def test_class_folders_without_masks_do(
         *("segment", "--support", tmp_path / "support", "--out", tmp_path / "out"),
         *("--query", folder / "query", "--save", tmp_path / "saved", "--reject", "none"),
     )
-    assert value["model"] == "attention-score:handful-base"
+    assert value["model"] == "attention-mutual:handful-base"
     assert "labels alone" in value["chosen"]
     labels = [[found["label"] for found in result["classes"]] for result in value["results"]]
     assert labels == [["discs", "noise"]] * 2

@@ -115,6 +115,34 @@ def test_maps_are_those_of_autograd(weights: Weights, ways: int) -> None:
     assert found.max() > 0
 
 
+def test_of_a_shot_only_what_is_like_the_query_counts() -> None:
+    """The embedding of a shot is a mean weighted by its own map, each written out."""
+    method = tiny("mutual")
+    query, *shots = method.encode([picture(seed) for seed in range(4)])
+    states = [method.condition(shots[:2], []), method.condition(shots[2:], [])]
+    network = method.network
+    assert isinstance(network, Tiny)
+    head = network.head
+    unit = normalize(query["vector"], dim=0)
+    seen = []
+    for shot in shots:
+        maps = shot["map"].float()
+        (heat,) = by_autograd(tiny("score"), maps, [(unit, None)])[None]
+        pooled = (maps.double() * heat).sum((1, 2)) / heat.sum()
+        vector = head.weight.double() @ pooled + head.bias.double()
+        seen.append((vector / vector.norm()).float())
+    assert (
+        min(float(a @ normalize(b["vector"], dim=0)) for a, b in zip(seen, shots, strict=True))
+        < 0.999
+    )
+    found = method.attention(query, states)
+    for way, pairs in enumerate(
+        ([(seen[0], seen[2]), (seen[1], seen[2])], [(seen[2], seen[0]), (seen[2], seen[1])])
+    ):
+        truth = by_autograd(tiny("score"), query["map"].float(), pairs)
+        torch.testing.assert_close(found[way].double(), truth, rtol=1e-3, atol=1e-6)
+
+
 def test_the_cut_is_opencvs_by_the_thresholds_of_the_method() -> None:
     method = tiny("score")
     query, *shots = method.encode([picture(seed) for seed in (3, 4, 5)])
@@ -177,8 +205,9 @@ def test_what_is_kept_of_a_picture() -> None:
     torch.testing.assert_close(large["vector"], again)
 
 
-def test_states_are_kept_to_the_bit() -> None:
-    method = tiny()
+@pytest.mark.parametrize("weights", ["difference", "mutual"])
+def test_states_are_kept_to_the_bit(weights: Weights) -> None:
+    method = tiny(weights)
     query, *shots = method.encode([picture(seed) for seed in range(3)])
     states = [method.condition([shot], []) for shot in shots]
     kind, tensors = pack_states(states)

@@ -16,7 +16,7 @@ DRAWINGS, PHOTOS = "omniglot-small", "handful-base"
 THINGS, MATTER = "mshnet-light", "discriminant:handful-base"
 """What segments things in photos; and what segments the small, the many and the strange."""
 
-UNMASKED = "attention-score:handful-base"
+UNMASKED = "attention-mutual:handful-base"
 """What segments by examples with labels alone."""
 
 LOOKED_AT = 32

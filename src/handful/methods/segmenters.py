@@ -293,6 +293,7 @@ _BUILDERS: dict[str, Callable[[Request], SegmentationMethod]] = {
     **dict.fromkeys(_SIMILARITIES, _mshnet),
     "attention": _attention,
     "attention-score": _attention,
+    "attention-mutual": _attention,
     "centre-grabcut": _centre_grabcut,
     "gradcam-grabcut": _gradcam_grabcut,
     "oslsm": _oslsm,

@@ -56,7 +56,7 @@ def segmentation_classes(found: Iterable[Found]) -> Rows:
 
 
 def without_masks(found: Iterable[Found]) -> Rows:
-    """Overlap of methods that see labels alone, by ways and shots; what the first has more."""
+    """Overlap of methods that see labels alone, by ways and shots; what one has more than each."""
     settings = ((1, 1), (2, 1), (2, 5))
     rows: dict[tuple[str, str], dict[tuple[int, int], Found]] = {}
     for result in found:
@@ -65,27 +65,20 @@ def without_masks(found: Iterable[Found]) -> Rows:
             key = (_set(result), result["model"])
             rows.setdefault(key, {})[result["ways"], result["shots"]] = result
     heads = [f"{ways}-way {shots}-shot" for ways, shots in settings]
-    table = [["classes", "model", *heads, "the best of a set has more, 1-way 1-shot"]]
-    best: dict[str, str] = {}
-    for (name, model), by in sorted(rows.items(), key=_unmasked_first):
-        best.setdefault(name, model)
-        first = by.get((1, 1))
-        less = "" if first is None else _less(first, best[name])
-        table.append([name, f"`{model}`", *(_miou(by.get(one)) for one in settings), less])
+    table = [["classes", "model", *heads, "the row without a figure here has more, 1-way 1-shot"]]
+    more: dict[tuple[str, str], str] = {}
+    for (name, _), by in rows.items():
+        for one in by.get((1, 1), {"metrics": {}})["metrics"].get("differences", []):
+            low, high = (100 * end for end in one["interval"])
+            more[name, one["against"]] = f"{100 * one['miou']:+.1f} ({low:.1f} to {high:.1f})"
+    for key, by in sorted(rows.items(), key=_unmasked_first):
+        cells = [_miou(by.get(one)) for one in settings]
+        table.append([key[0], f"`{key[1]}`", *cells, more.get(key, "")])
     return table
 
 
 def _unmasked_first(row: tuple[tuple[str, str], dict[tuple[int, int], Found]]) -> tuple[Any, ...]:
     return row[0][0], -max(one["metrics"]["miou"] for one in row[1].values())
-
-
-def _less(result: Found, best: str) -> str:
-    """Write by how much another model is above this one, on the same episodes."""
-    for one in result["metrics"].get("differences", []):
-        if one["against"] == best:
-            low, high = (100 * -end for end in reversed(one["interval"]))
-            return f"{-100 * one['miou']:+.1f} ({low:.1f} to {high:.1f})"
-    return ""
 
 
 def conditioning(found: Iterable[Found]) -> Rows:

@@ -131,16 +131,16 @@ def test_of_a_shot_only_what_is_like_the_query_counts() -> None:
         pooled = (maps.double() * heat).sum((1, 2)) / heat.sum()
         vector = head.weight.double() @ pooled + head.bias.double()
         seen.append((vector / vector.norm()).float())
-    assert (
-        min(float(a @ normalize(b["vector"], dim=0)) for a, b in zip(seen, shots, strict=True))
-        < 0.999
+    plain = [normalize(shot["vector"], dim=0) for shot in shots]
+    assert min(float(a @ b) for a, b in zip(seen, plain, strict=True)) < 0.999
+    found = method.attention(query, states[:1])
+    pairs: list[tuple[Tensor, Tensor | None]] = [(vector, None) for vector in seen[:2]]
+    truth = by_autograd(tiny("score"), query["map"].float(), pairs)
+    torch.testing.assert_close(found[0].double(), truth, rtol=1e-3, atol=1e-6)
+    # of several classes: the scores of whole shots
+    torch.testing.assert_close(
+        method.attention(query, states), tiny("score").attention(query, states)
     )
-    found = method.attention(query, states)
-    for way, pairs in enumerate(
-        ([(seen[0], seen[2]), (seen[1], seen[2])], [(seen[2], seen[0]), (seen[2], seen[1])])
-    ):
-        truth = by_autograd(tiny("score"), query["map"].float(), pairs)
-        torch.testing.assert_close(found[way].double(), truth, rtol=1e-3, atol=1e-6)
 
 
 def test_the_cut_is_opencvs_by_the_thresholds_of_the_method() -> None:

@@ -182,7 +182,7 @@ def sample_episodes(
 
     Every class has the same number of episodes, give or take one. Query and supports are
     distinct photos, drawn alike among those that show the class well enough
-    (`SegmentationSet.eligible`); further ways are other classes of the list.
+    (`SegmentationSet.eligible`); further ways are other classes of the list, in any order.
 
     Parameters
     ----------
@@ -244,6 +244,9 @@ def _episode(
         shown = rng.choice(free, shots, replace=False).tolist()
         used.update(shown)
         support.append(shown)
+    if ways > 1:  # at the first place, the query's class would be found by ties
+        order = rng.permutation(ways).tolist()
+        chosen, support = [chosen[n] for n in order], [support[n] for n in order]
     return chosen, support, query
 
 

@@ -173,7 +173,7 @@ def draw_curves(path: str | os.PathLike[str], curves: Curves) -> None:
         panels = figure.subplots(1, len(METRICS))
         for axes, metric in zip(panels, METRICS, strict=True):
             for model, points in curves.curves.items():
-                _draw(axes, curves.over, metric, model, points)
+                draw_curve(axes, curves.over, metric, model, points)
             _finish(axes, curves, metric)
         _draw_published(figure, panels[0], curves)
         figure.legend(handles=_legend(curves), loc="outside right upper", fontsize=9,
@@ -207,7 +207,8 @@ def _check_one_setup(points: Sequence[Point]) -> None:
             )
 
 
-def _draw(axes: Axes, over: Over, metric: str, model: str, points: Sequence[Point]) -> None:
+def draw_curve(axes: Axes, over: Over, metric: str, model: str, points: Sequence[Point]) -> None:
+    """Draw one model, with a band of intervals where every point has one, else with bars."""
     colour, marker, dash = look_of(model)
     places = [point.at(over) for point in points]
     axes.plot(places, [100 * p.values[metric] for p in points], color=colour, ls=dash,
@@ -215,7 +216,7 @@ def _draw(axes: Axes, over: Over, metric: str, model: str, points: Sequence[Poin
     held = [point for point in points if metric in point.intervals]
     low, high = ([100 * p.intervals[metric][end] for p in held] for end in (0, 1))
     at = [point.at(over) for point in held]
-    if len(held) > 1:
+    if len(held) == len(points) > 1:  # a band over a point without an interval would pass by it
         axes.fill_between(at, low, high, color=colour, alpha=0.13, lw=0)
     else:
         axes.vlines(at, low, high, color=colour, lw=1.2)
@@ -302,7 +303,7 @@ def _foot(curves: Curves) -> list[str]:
         + f"; means of {times} repeats, bands are 95 % intervals"
     )
     bare = [METRICS[m] for m in METRICS if not all(m in point.intervals for point in points)]
-    lines = [f"{text} (the files give none of {', '.join(bare)})." if bare else f"{text}."]
+    lines = [f"{text} (not all files give those of {', '.join(bare)})." if bare else f"{text}."]
     sources = {f"{row['source']} ({row['note']})" for row in curves.published}
     lines += [f"Published: {source}." for source in sorted(sources)]
     return [part for line in lines for part in textwrap.wrap(line, 165)]

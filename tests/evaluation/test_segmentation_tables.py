@@ -97,12 +97,13 @@ def test_conditioning_sets_pairs_with_learned_classes_apart() -> None:
         part = {"share": share, "photos": 40 if share else 0, "interval": interval}
         swap = part | {"with_seen": part}
         metrics = part | {"mask_swap": swap, "with_seen": part}
-        return {"protocol": "conditioning", "dataset": "msrc", "model": model, "metrics": metrics}
+        about = {"protocol": "conditioning", "dataset": "msrc", "draws": 3}
+        return about | {"model": model, "metrics": metrics}
 
     _, *rows = conditioning([one("worse", None, None), one("better", 0.725, [0.6, 0.8])])
-    assert rows[0][:4] == ["MSRC", "`better`", "**72.5** (60.0-80.0)", "40"]
-    assert rows[0][4:] == ["72.5", "72.5", "40"]
-    assert rows[1] == ["MSRC", "`worse`", "", "0", "", "", "0"]
+    assert rows[0][:5] == ["MSRC", "`better`", "3", "**72.5** (60.0-80.0)", "40"]
+    assert rows[0][5:] == ["72.5", "72.5", "40"]
+    assert rows[1] == ["MSRC", "`worse`", "3", "", "0", "", "", "0"]
 
 
 def test_stages_stand_dense_and_as_they_are_run() -> None:

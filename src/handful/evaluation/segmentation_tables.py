@@ -83,10 +83,13 @@ def _unmasked_first(row: tuple[tuple[str, str], dict[tuple[int, int], Found]]) -
 
 def conditioning(found: Iterable[Found]) -> Rows:
     """Photos of two objects on which examples of either class find their own object."""
-    rows = [
-        ["photos", "model", "both right, %", "photos", "one example photo, either mask, %",
-         "with a class that was learned from, %", "photos"],
-    ]  # fmt: skip
+    heads = ["photos", "model", "draws of examples", "both right, %", "photos"]
+    heads += [
+        "one example photo, either mask, %",
+        "with a class that was learned from, %",
+        "photos",
+    ]
+    rows = [heads]
     ours = [one for one in found if one.get("protocol") == "conditioning"]
     for result in sorted(ours, key=lambda r: (r["dataset"], -(r["metrics"]["share"] or 0))):
         metrics = result["metrics"]
@@ -96,6 +99,7 @@ def conditioning(found: Iterable[Found]) -> Rows:
             [
                 str(_SETS.get(result["dataset"], result["dataset"])),
                 f"`{result['model']}`",
+                str(result["draws"]),
                 "" if interval is None else bold(metrics["share"], interval),
                 str(metrics["photos"]),
                 "" if swapped["share"] is None else f"{100 * swapped['share']:.1f}",

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeVar
 
 from handful.evaluation.similarity_tables import Found, Rows, bold, percent
+
+Place = tuple[str, str, int]
+Cell = TypeVar("Cell")
 
 _SELECTIONS = {
     "ugh-random": "random",
@@ -28,15 +32,12 @@ def hashing(found: Iterable[Found]) -> Rows:
     Blocks by what a code is learned from; the last, which is not of a code's size or knows the
     classes of the queries, is never the best.
     """
-    tables: dict[tuple[str, str, int], dict[str, dict[int, Found]]] = {}
+    tables: dict[Place, dict[str, dict[int, Found]]] = {}
     for result in (one for one in found if one.get("protocol") == "hashing"):
         bits = 16 if result["model"] == "all-codes" else result["bits"]
         table = tables.setdefault((result["dataset"], result["backbone"], bits), {})
         table.setdefault(result["model"], {})[result["shots"]] = result["metrics"]
-    tables = {
-        place: t for place, t in tables.items() if len({n for m in t.values() for n in m}) > 1
-    }
-    shots = sorted({n for table in tables.values() for row in table.values() for n in row})
+    tables, shots = _of_several(tables)
     heads = ["images", "backbone", "bits", "learned from", "model"]
     rows = [[*heads, *(f"mAP, {_examples(n)}" for n in shots)]]
     for place, table in sorted(tables.items()):
@@ -55,15 +56,12 @@ def hashing(found: Iterable[Found]) -> Rows:
 
 def hashing_lengths(found: Iterable[Found]) -> Rows:
     """Mean average precision by the length of the code, where several were measured."""
-    tables: dict[tuple[str, str, int], dict[str, dict[int, float]]] = {}
+    tables: dict[Place, dict[str, dict[int, float]]] = {}
     for result in (one for one in found if one.get("protocol") == "hashing"):
         if result["model"] != "all-codes":
             table = tables.setdefault((result["dataset"], result["backbone"], result["shots"]), {})
             table.setdefault(result["model"], {})[result["bits"]] = result["metrics"]["map"]
-    tables = {
-        place: t for place, t in tables.items() if len({n for m in t.values() for n in m}) > 1
-    }
-    bits = sorted({n for table in tables.values() for row in table.values() for n in row})
+    tables, bits = _of_several(tables)
     rows = [["images", "backbone", "examples", "model", *(f"mAP, {n} bits" for n in bits)]]
     for place, table in sorted(tables.items()):
         long = {model: row for model, row in table.items() if len(row) > 1}
@@ -71,6 +69,15 @@ def hashing_lengths(found: Iterable[Found]) -> Rows:
             cells = [bold(row[n]) if n in row else "" for n in bits]
             rows.append([place[0], f"`{place[1]}`", str(place[2]), f"`{model}`", *cells])
     return rows
+
+
+def _of_several(
+    tables: dict[Place, dict[str, dict[int, Cell]]],
+) -> tuple[dict[Place, dict[str, dict[int, Cell]]], list[int]]:
+    """Return the tables that have several columns, and the columns of all of these."""
+    columns = {place: {n for row in table.values() for n in row} for place, table in tables.items()}
+    kept = {place: table for place, table in tables.items() if len(columns[place]) > 1}
+    return kept, sorted({n for place in kept for n in columns[place]})
 
 
 def _block(model: str) -> str:

@@ -88,7 +88,7 @@ def test_what_every_picture_has_says_nothing(method: ClusterSegmentation) -> Non
 
 
 def test_margins_are_those_of_a_plain_reference(method: ClusterSegmentation) -> None:
-    """With one cell for every cluster: cosines, their maxima and the shared mean, in float64."""
+    """One cell a cluster: cosines, maxima, shared means, the query's own cells, in float64."""
     found, _ = photo(6)
     mask = np.zeros((12, 10), np.uint8)
     mask[3, 4:6] = 1
@@ -97,8 +97,8 @@ def test_margins_are_those_of_a_plain_reference(method: ClusterSegmentation) -> 
     for place in ground:
         mask[place] = 0
     state = method.condition([found], [mask])
-    query, _ = photo(7)
-    soft = method.answer(query, [state]).masks[0].double().numpy().ravel()
+    query = {layer: 0.7 * maps + 0.3 * photo(7)[0][layer] for layer, maps in found.items()}
+    answer = method.answer(query, [state])
 
     def wide(maps: Features) -> list[torch.Tensor]:
         coarse = torch.nn.functional.interpolate(maps["stride32"][None], (12, 10), mode="bilinear")
@@ -113,11 +113,36 @@ def test_margins_are_those_of_a_plain_reference(method: ClusterSegmentation) -> 
         return np.concatenate(units, 1) / 2**0.5
 
     support, asked = cells(found), cells(query)
-    near = (asked @ support[[34, 35]].T).max(1)
-    far = (asked @ support[[y * 10 + x for y, x in ground]].T).max(1)
-    weights = np.exp(10 * asked @ asked.T)
-    margin = weights / weights.sum(1, keepdims=True) @ (near - far)
+
+    def sides(of: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
+        near = (of @ support[[34, 35]].T).max(1)
+        far = (of @ support[[y * 10 + x for y, x in ground]].T).max(1)
+        weights = np.exp(10 * of @ of.T)
+        return near, far, weights / weights.sum(1, keepdims=True)
+
+    near, far, weights = sides(asked)
+    first = weights @ (near - far)
+    own_near, own_far, own_weights = sides(support)
+    surest = [np.sort(m)[-2:].mean() for m in (first, own_weights @ (own_near - own_far))]
+    expected = np.clip(surest[0] / surest[1], 0, 1)
+    assert 0.1 < expected < 0.99
+    assert answer.presence[0].item() == pytest.approx(expected, abs=1e-3)
+    own_ground = asked[np.argsort(first)[:36]].mean(0)
+    unlike = asked @ own_ground / np.linalg.norm(own_ground)
+    margin = weights @ (near - np.maximum(far, 0.5 * unlike))
+    like = weights @ (asked @ asked[np.argsort(margin)[-6:]].mean(0))
+    margin += 0.3 * (like - like.mean())
+    soft = answer.masks[0].double().numpy().ravel()
     assert np.allclose(soft, 1 / (1 + np.exp(-10 * margin)), atol=1e-4)
+
+
+def test_a_single_cell_is_an_answer_too(method: ClusterSegmentation) -> None:
+    found, mask = photo(3)
+    state = method.condition([found], [mask])
+    one = {layer: maps[:, :1, :1] for layer, maps in found.items()}
+    masks = method.answer(one, [state]).masks
+    assert masks.shape == (1, 1, 1)
+    assert masks.isfinite().all()
 
 
 def test_void_is_not_counted_and_classes_do_not_mix(method: ClusterSegmentation) -> None:

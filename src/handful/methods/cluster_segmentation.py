@@ -4,11 +4,13 @@ One prototype blurs what has parts, and a background has no mean. Here each side
 a few clusters (spherical k-means), and a cell of the query is as near to a side as to its nearest
 cluster. Maps are first freed of what a network answers to any picture, for which half of the
 support's mean stands: cosines otherwise measure little else. Cells of the query that are alike
-then share their answers. In the spirit of training-free matching on frozen features:
-C. Cuttano et al., "INSID3", 2025 (debiased similarity), and A. Zhang et al., "Bridge the points:
-graph-based few-shot segment anything semantically", 2024 (clusters of matches); the k-means is
-I. Dhillon and D. Modha, "Concept decompositions for large sparse text data using clustering",
-2001.
+then share their answers, and the query speaks for itself: what of it is least like the object is
+its own ground, and what is like its surest cells belongs to the object. In the spirit of
+training-free matching on frozen features: C. Cuttano et al., "INSID3", 2025 (debiased similarity),
+A. Zhang et al., "Bridge the points: graph-based few-shot segment anything semantically", 2024
+(clusters of matches), and Q. Fan et al., "Self-support few-shot semantic segmentation", 2022
+(prototypes of the query); the k-means is I. Dhillon and D. Modha, "Concept decompositions for
+large sparse text data using clustering", 2001.
 """
 
 from __future__ import annotations
@@ -66,6 +68,20 @@ AFFINITY = 10.0
 Worth .7 points of mIoU (.3 to 1.1) on the same episodes.
 """
 
+GROUND, OWN_GROUND = 0.5, 0.5
+"""How many of the query's cells stand for its own ground, in parts of the ground that the examples
+show, those least like the object; and the weight of the cosine to their mean beside that to the
+clusters of the examples' ground, which is often of another kind.
+
+Without these and `OWN`, and with them: on 284 cases of two objects on one MSRC photo (no test
+class), IoU .496 and .535, both objects found in .704 and .824; on 104 usual 1-shot episodes of the
+same classes mIoU .617 and .641; on 160 of the validation classes .507 and .505. A share that does
+not follow the examples takes .06 there: flowers fill their photos.
+"""
+
+SUREST, OWN = 0.05, 0.3
+"""The share of the query's cells that are surely the object, and the weight of being like them."""
+
 
 @dataclass(frozen=True)
 class Clusters:
@@ -79,12 +95,15 @@ class Clusters:
         (C,), what is taken from every cell before: the common component.
     evidence : Tensor
         (): how strongly the examples themselves show the class, on average.
+    ground : Tensor
+        (): which share of the examples is not the object.
     """
 
     foreground: Tensor
     background: Tensor
     centre: Tensor
     evidence: Tensor
+    ground: Tensor
 
     def tensors(self) -> dict[str, Tensor]:
         """Return all of it under flat names, as safetensors keeps it."""
@@ -170,15 +189,18 @@ class ClusterSegmentation:
         raw = torch.cat([self._maps(found).flatten(1) for found in features], dim=1)
         centre = self.common * (raw @ known) / known.sum()
         cells = torch.cat([self._cells(found, centre).flatten(1).mT for found in features])
-        sides = []
+        sides, areas = [], []
         for value, count, most in ((1, FOREGROUND, SHOWN[0]), (0, BACKGROUND, SHOWN[1])):
             share = torch.cat([_share(m, value, f[self.layers[0]]) for f, m in pairs])
+            areas.append(share.sum())
             # an object smaller than any cell is where most of it is
             kept = share > min(most, float(share.max()) / 2)
             sides.append(spherical_means(cells[kept], share[kept], count))
-        state = Clusters(sides[0], sides[1], centre, cells.new_ones(()))
+        ground = areas[1] / (areas[0] + areas[1])
+        state = Clusters(sides[0], sides[1], centre, cells.new_ones(()), ground)
         showing = [f for f, mask in pairs if (mask == 1).any()]
-        evidence = [presence_of(self._margin(found, state)[None]) for found in showing]
+        sides_of = [self._sides(found, state) for found in showing]
+        evidence = [presence_of(shared(n - f, alike)[None]) for n, f, alike in sides_of]
         return replace(state, evidence=torch.cat(evidence).mean())
 
     def answer(self, query: Features, states: Sequence[Clusters]) -> Answer:
@@ -187,20 +209,25 @@ class ClusterSegmentation:
         Presence is what the query shows of the class in parts of what the examples show, cut off
         at 0 and 1.
         """
-        margins = torch.stack([self._margin(query, state) for state in states])
+        grid = query[self.layers[0]].shape[1:]
+        masks, margins = [], []
+        for state in states:
+            near, far, alike = self._sides(query, state)
+            masks.append(settled(near, far, alike, float(state.ground)).view(grid))
+            # what a query says of itself it says whether the class is there or not
+            margins.append(shared(near - far, alike))
         usual = torch.stack([state.evidence for state in states]).clamp(min=1e-6)
-        return Answer((SCALE * margins).sigmoid(), (presence_of(margins) / usual).clamp(0, 1))
+        presence = (presence_of(torch.stack(margins)) / usual).clamp(0, 1)
+        return Answer((SCALE * torch.stack(masks)).sigmoid(), presence)
 
-    def _margin(self, features: Features, state: Clusters) -> Tensor:
-        """Return the difference of the cosines, (h, w) in [-2, 2], cells alike brought together."""
-        maps = self._cells(features, state.centre)
-        cells = maps.flatten(1).mT
+    def _sides(self, features: Features, state: Clusters) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the cosine of every cell to either side (n,), and of every two cells (n, n)."""
+        cells = self._cells(features, state.centre).flatten(1).mT
         near, far = (
             (cells @ side.mT).amax(1) if len(side) else cells.new_zeros(len(cells))
             for side in (state.foreground, state.background)
         )
-        alike = (AFFINITY * cells @ cells.mT).softmax(1)
-        return (alike @ (near - far)).view(maps.shape[1:])
+        return near, far, cells @ cells.mT
 
     def _maps(self, features: Features) -> Tensor:
         """Return the layers one after the other on the grid of the finest, (C, h, w)."""
@@ -213,6 +240,55 @@ class ClusterSegmentation:
         maps = self._maps(features) - centre[:, None, None]
         parts = torch.split(maps, [len(features[layer]) for layer in self.layers])
         return torch.cat([normalize(part, dim=0) for part in parts]) / math.sqrt(len(parts))
+
+
+def shared(margins: Tensor, alike: Tensor) -> Tensor:
+    """Bring together the margins (n,) of cells that are alike, by their cosines (n, n)."""
+    return (AFFINITY * alike).softmax(1) @ margins
+
+
+def settled(near: Tensor, far: Tensor, alike: Tensor, ground: float) -> Tensor:
+    """Return how much nearer cells are to the object, after the query has spoken for itself.
+
+    Parameters
+    ----------
+    near, far : Tensor
+        (n,) in [-1, 1], the cosine of each cell to the object and to its surroundings.
+    alike : Tensor
+        (n, n) in [-1, 1], the cosine of every two cells.
+    ground : float
+        Which share of a picture is ground, as far as the examples tell; in [0, 1].
+
+    Returns
+    -------
+    Tensor
+        (n,); above 0 the object.
+
+    Examples
+    --------
+    The third cell is as near to either side, and like the one that is surely the ground.
+
+    >>> near, far = torch.tensor([0.9, 0.2, 0.3]), torch.tensor([0.1, 0.6, 0.3])
+    >>> alike = torch.tensor([[1.0, -0.2, -0.2], [-0.2, 1.0, 0.9], [-0.2, 0.9, 1.0]])
+    >>> (settled(near, far, alike, 0.8) > 0).tolist()
+    [True, False, False]
+    """
+    margins = shared(near - far, alike)
+    unlike = _to_mean(alike, _first(-margins, GROUND * ground))
+    margins = shared(near - torch.maximum(far, OWN_GROUND * unlike), alike)
+    own = shared(alike[:, _first(margins, SUREST)].mean(1), alike)
+    return margins + OWN * (own - own.mean())
+
+
+def _first(values: Tensor, share: float) -> Tensor:
+    """Return where the largest of all values are."""
+    return values.topk(max(1, round(share * len(values)))).indices
+
+
+def _to_mean(alike: Tensor, chosen: Tensor) -> Tensor:
+    """Return the cosine (n,) of every cell to the mean of some, from the cosines of all."""
+    length = alike[chosen][:, chosen].mean().clamp(min=1e-12).sqrt()
+    return alike[:, chosen].mean(1) / length
 
 
 def spherical_means(cells: Tensor, weights: Tensor, count: int) -> Tensor:

@@ -83,15 +83,17 @@ def _unmasked_first(row: tuple[tuple[str, str], dict[tuple[int, int], Found]]) -
 
 def conditioning(found: Iterable[Found]) -> Rows:
     """Photos of two objects on which examples of either class find their own object."""
-    heads = ["photos", "model", "draws of examples", "both right, %", "photos"]
+    heads = ["photos", "model", "examples", "draws of them", "both right, %", "photos"]
     heads += [
-        "one example photo, either mask, %",
+        "the same photos, either mask, %",
         "with a class that was learned from, %",
         "photos",
     ]
     rows = [heads]
     ours = [one for one in found if one.get("protocol") == "conditioning"]
-    for result in sorted(ours, key=lambda r: (r["dataset"], -(r["metrics"]["share"] or 0))):
+    for result in sorted(
+        ours, key=lambda r: (r["dataset"], r["shots"], -(r["metrics"]["share"] or 0))
+    ):
         metrics = result["metrics"]
         swapped, seen = metrics["mask_swap"], metrics["with_seen"]
         interval = metrics["interval"]
@@ -99,6 +101,7 @@ def conditioning(found: Iterable[Found]) -> Rows:
             [
                 str(_SETS.get(result["dataset"], result["dataset"])),
                 f"`{result['model']}`",
+                str(result["shots"]),
                 str(result["draws"]),
                 "" if interval is None else bold(metrics["share"], interval),
                 str(metrics["photos"]),

@@ -12,7 +12,7 @@ Rows = list[list[str]]
 
 _LARGE = "torchvision:resnet50"
 _SETS = {"voc": "PASCAL VOC 2012", "msrc": "MSRC", "validation": "VOC and MSRC"}
-_BY_CLASS = ("mshnet", "prototypes:resnet50", "oslsm", "dense-siamese")
+_BY_CLASS = ("mshnet", "prototypes:resnet50", "clusters:resnet50", "oslsm", "dense-siamese")
 _PARTS = ("seen", "unseen")
 _UNMASKED = ("attention", "gradcam-grabcut", "centre-grabcut")
 

@@ -66,7 +66,7 @@ def test_classes_stand_where_every_model_has_them() -> None:
         about = {"dataset": "msrc", "backbone": "torchvision:resnet50"}
         return result(model, 1, 0.3, per_class=per_class) | about
 
-    found = [one("prototypes:resnet50", car=0.5, book=0.9), one("clusters:resnet50", car=0.3)]
+    found = [one("prototypes:resnet50", car=0.5, book=0.9), one("discriminant:resnet50", car=0.3)]
     found += [one("mshnet", car=0.75, book=0.1), one("mshnet", cat=0.3)]
     found += [result("small", 1, 0.3, per_class={"car": 0.2})]
     assert segmentation_classes(found) == [
@@ -97,13 +97,15 @@ def test_conditioning_sets_pairs_with_learned_classes_apart() -> None:
         part = {"share": share, "photos": 40 if share else 0, "interval": interval}
         swap = part | {"with_seen": part}
         metrics = part | {"mask_swap": swap, "with_seen": part}
-        about = {"protocol": "conditioning", "dataset": "msrc", "draws": 3}
+        about = {"protocol": "conditioning", "dataset": "msrc", "shots": 1, "draws": 3}
         return about | {"model": model, "metrics": metrics}
 
-    _, *rows = conditioning([one("worse", None, None), one("better", 0.725, [0.6, 0.8])])
-    assert rows[0][:5] == ["MSRC", "`better`", "3", "**72.5** (60.0-80.0)", "40"]
-    assert rows[0][5:] == ["72.5", "72.5", "40"]
-    assert rows[1] == ["MSRC", "`worse`", "3", "", "0", "", "", "0"]
+    best = one("best", 0.9, [0.8, 0.95]) | {"shots": 5}
+    _, *rows = conditioning([best, one("worse", None, None), one("better", 0.725, [0.6, 0.8])])
+    assert rows[0][:6] == ["MSRC", "`better`", "1", "3", "**72.5** (60.0-80.0)", "40"]
+    assert rows[0][6:] == ["72.5", "72.5", "40"]
+    assert rows[1] == ["MSRC", "`worse`", "1", "3", "", "0", "", "", "0"]
+    assert rows[2][:3] == ["MSRC", "`best`", "5"]
 
 
 def test_stages_stand_dense_and_as_they_are_run() -> None:

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from handful.evaluation.similarity_tables import bold, percent
-
-Found = dict[str, Any]
-Rows = list[list[str]]
+from handful.evaluation.similarity_tables import Found, Rows, bold, percent
 
 _LARGE = "torchvision:resnet50"
 _SETS = {"voc": "PASCAL VOC 2012", "msrc": "MSRC", "validation": "VOC and MSRC"}
@@ -83,13 +80,9 @@ def _unmasked_first(row: tuple[tuple[str, str], dict[tuple[int, int], Found]]) -
 
 def conditioning(found: Iterable[Found]) -> Rows:
     """Photos of two objects on which examples of either class find their own object."""
-    heads = ["photos", "model", "examples", "draws of them", "both right, %", "photos"]
-    heads += [
-        "the same photos, either mask, %",
-        "with a class that was learned from, %",
-        "photos",
-    ]
-    rows = [heads]
+    asked = ["photos", "model", "examples", "draws of them", "both right, %", "photos"]
+    beside = ["the same photos, either mask, %", "with a class that was learned from, %", "photos"]
+    rows = [[*asked, *beside]]
     ours = [one for one in found if one.get("protocol") == "conditioning"]
     for result in sorted(
         ours, key=lambda r: (r["dataset"], r["shots"], -(r["metrics"]["share"] or 0))

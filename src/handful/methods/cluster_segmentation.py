@@ -200,7 +200,7 @@ class ClusterSegmentation:
         state = Clusters(sides[0], sides[1], centre, cells.new_ones(()), ground)
         showing = [f for f, mask in pairs if (mask == 1).any()]
         sides_of = [self._sides(found, state) for found in showing]
-        evidence = [presence_of(shared(n - f, alike)[None]) for n, f, alike in sides_of]
+        evidence = [presence_of((shares(alike) @ (n - f))[None]) for n, f, alike in sides_of]
         return replace(state, evidence=torch.cat(evidence).mean())
 
     def answer(self, query: Features, states: Sequence[Clusters]) -> Answer:
@@ -212,10 +212,10 @@ class ClusterSegmentation:
         grid = query[self.layers[0]].shape[1:]
         masks, margins = [], []
         for state in states:
-            near, far, alike = self._sides(query, state)
-            masks.append(settled(near, far, alike, float(state.ground)).view(grid))
+            before, after = settled(*self._sides(query, state), float(state.ground))
+            masks.append(after.view(grid))
             # what a query says of itself it says whether the class is there or not
-            margins.append(shared(near - far, alike))
+            margins.append(before)
         usual = torch.stack([state.evidence for state in states]).clamp(min=1e-6)
         presence = (presence_of(torch.stack(margins)) / usual).clamp(0, 1)
         return Answer((SCALE * torch.stack(masks)).sigmoid(), presence)
@@ -242,13 +242,13 @@ class ClusterSegmentation:
         return torch.cat([normalize(part, dim=0) for part in parts]) / math.sqrt(len(parts))
 
 
-def shared(margins: Tensor, alike: Tensor) -> Tensor:
-    """Bring together the margins (n,) of cells that are alike, by their cosines (n, n)."""
-    return (AFFINITY * alike).softmax(1) @ margins
+def shares(alike: Tensor) -> Tensor:
+    """Return by how much each cell (row) hears every other, from the cosines (n, n)."""
+    return (AFFINITY * alike).softmax(1)
 
 
-def settled(near: Tensor, far: Tensor, alike: Tensor, ground: float) -> Tensor:
-    """Return how much nearer cells are to the object, after the query has spoken for itself.
+def settled(near: Tensor, far: Tensor, alike: Tensor, ground: float) -> tuple[Tensor, Tensor]:
+    """Return how much nearer cells are to the object, before and after the query speaks for itself.
 
     Parameters
     ----------
@@ -261,7 +261,7 @@ def settled(near: Tensor, far: Tensor, alike: Tensor, ground: float) -> Tensor:
 
     Returns
     -------
-    Tensor
+    before, after : Tensor
         (n,); above 0 the object.
 
     Examples
@@ -270,14 +270,15 @@ def settled(near: Tensor, far: Tensor, alike: Tensor, ground: float) -> Tensor:
 
     >>> near, far = torch.tensor([0.9, 0.2, 0.3]), torch.tensor([0.1, 0.6, 0.3])
     >>> alike = torch.tensor([[1.0, -0.2, -0.2], [-0.2, 1.0, 0.9], [-0.2, 0.9, 1.0]])
-    >>> (settled(near, far, alike, 0.8) > 0).tolist()
+    >>> (settled(near, far, alike, 0.8)[1] > 0).tolist()
     [True, False, False]
     """
-    margins = shared(near - far, alike)
-    unlike = _to_mean(alike, _first(-margins, GROUND * ground))
-    margins = shared(near - torch.maximum(far, OWN_GROUND * unlike), alike)
-    own = shared(alike[:, _first(margins, SUREST)].mean(1), alike)
-    return margins + OWN * (own - own.mean())
+    hears = shares(alike)
+    before = hears @ (near - far)
+    unlike = _to_mean(alike, _first(-before, GROUND * ground))
+    after = hears @ (near - torch.maximum(far, OWN_GROUND * unlike))
+    own = hears @ alike[:, _first(after, SUREST)].mean(1)
+    return before, after + OWN * (own - own.mean())
 
 
 def _first(values: Tensor, share: float) -> Tensor:

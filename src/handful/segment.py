@@ -248,10 +248,9 @@ class Segmenter(BaseEstimator):  # type: ignore[misc]
         """
         limit = self.threshold_
         kind, tensors = pack_states(self.states_)
-        asked = self.model if isinstance(self.model, str | os.PathLike) else ""
-        own = bool(asked) and zoo.is_entry(asked)
+        asked = self.model if isinstance(self.model, str | os.PathLike) else "auto"
         state: dict[str, Any] = {
-            "method": str(Path(asked).resolve()) if own else self.method_.name,
+            "method": self.method_.name if asked == "auto" else segmenters.rooted(asked),
             "kind": kind,
             "classes": self.classes_.tolist(),
             "images": self.images_,

@@ -8,6 +8,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from pydantic import ValidationError
 
 from handful.backbones import build
 from handful.data.segmentation.folder import read_folder
@@ -58,6 +59,19 @@ def test_photos_with_a_validation_class_are_not_trained_on(root: Path) -> None:
         Draws(
             read_folder(root), ("b",), ("a",), SegmentationOptions.model_validate({"shots": 2}), 0
         )
+
+
+def test_of_several_numbers_of_shots_each_query_has_one(root: Path) -> None:
+    known = SegmentationOptions.model_validate({"shots": [2, 1]})
+    drawn = Draws(read_folder(root), ("a",), ("b",), known, 0)
+    tasks = drawn.draw(200, torch.Generator().manual_seed(0))
+    counts = [len(set(task.support)) for task in tasks]
+    assert set(counts) == {1, 2}
+    assert abs(counts.count(1) - 100) < 30
+    assert Validation(photos(root), ("a",), known).episodes.shots == 2
+    for wrong in ([], [0], 0):
+        with pytest.raises(ValidationError, match="shots"):
+            SegmentationOptions.model_validate({"shots": wrong})
 
 
 def test_a_close_up_is_no_example_of_its_own_photo(root: Path) -> None:

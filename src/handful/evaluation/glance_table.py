@@ -50,7 +50,7 @@ _LINES = (
     _Line(
         "segment",
         "the pixels of cows and sheep, one photo with a mask (mIoU)",
-        _ANIMALS | {"model": "mshnet-light"},
+        _ANIMALS | {"model": "mshnet-light+clusters"},
         "miou",
         _ANIMALS | {"model": "prototypes:resnet50"},
         "miou",

@@ -13,7 +13,7 @@ Read = Callable[[int], Image]
 
 DRAWINGS, PHOTOS = "omniglot-small", "handful-base"
 
-THINGS, MATTER = "mshnet-light", "discriminant:handful-base"
+THINGS, MATTER = "mshnet-light+clusters", "discriminant:handful-base"
 """What segments things in photos; and what segments the small, the many and the strange."""
 
 UNMASKED = "attention-mutual:handful-base"
@@ -79,7 +79,7 @@ def choose_segmenter(taught: Taught, zoom: Zoom | None, classes: int = 1) -> tup
     Examples
     --------
     >>> choose_segmenter("masks", Zoom(None, 0.2))
-    ('mshnet-light', 'auto: examples with masks of large objects')
+    ('mshnet-light+clusters', 'auto: examples with masks of large objects')
     """
     if taught == "labels" or zoom is None:
         return UNMASKED, "auto: examples with labels alone, no masks"

@@ -56,7 +56,8 @@ def load(
     name : str or path-like
         One of :func:`names`; ``METHOD:BACKBONE`` for methods that stand on any network of
         :func:`handful.backbones.build`, on handful-base where none is named; a model of the zoo,
-        or the folder that ``handful train`` wrote.
+        or the folder that ``handful train`` wrote. Several of them, with a plus between, answer
+        as one, see :class:`handful.methods.joined.Joined`.
     weights : path-like, optional
         A weights file to use in the place of the method's own. The card beside it, if there is
         one, says how it was trained.
@@ -79,6 +80,8 @@ def load(
         import torch
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    if len(parts := _parts(name)) > 1:
+        return _joined(parts, weights, device, backbone_weights)
     entry = _entry(name, weights)
     if entry is not None:
         weights = weights or zoo.weights(name)
@@ -92,6 +95,41 @@ def load(
     found = build(Request(str(name), backbone, weights, backbone_weights, device, entry))
     found.threshold = presence_threshold(str(name), entry, found.threshold)
     return found
+
+
+def _parts(name: str | os.PathLike[str]) -> list[str]:
+    """Return the names that stand in one; a folder may have a plus in its own."""
+    return [str(name)] if zoo.is_entry(name) else str(name).split("+")
+
+
+def _joined(
+    names: list[str],
+    weights: str | os.PathLike[str] | None,
+    device: str,
+    backbone_weights: str | os.PathLike[str] | None,
+) -> SegmentationMethod:
+    from handful.methods.joined import Joined
+
+    if weights is not None:
+        raise InputError(f"{'+'.join(names)}: name the folders of the weights, not --weights")
+    parts = [
+        load(name, None, device, backbone_weights if takes_backbone(name) else None)
+        for name in names
+    ]
+    name = "+".join(part.name for part in parts)
+    return Joined(parts, name, presence_threshold(name))
+
+
+def rooted(name: str | os.PathLike[str]) -> str:
+    """Return a name that means the same wherever it is said: folders in full.
+
+    Examples
+    --------
+    >>> rooted("mshnet-light+clusters")
+    'mshnet-light+clusters'
+    """
+    parts = _parts(name)
+    return "+".join(str(Path(part).resolve()) if zoo.is_entry(part) else part for part in parts)
 
 
 def _entry(name: str | os.PathLike[str], weights: str | os.PathLike[str] | None) -> zoo.Card | None:
@@ -127,6 +165,8 @@ def every(backbone: str = "handful-base") -> list[str]:
 
 def takes_backbone(name: str | os.PathLike[str]) -> bool:
     """Say whether a method stands on a network that may be chosen: a bundled one has its own."""
+    if len(parts := _parts(name)) > 1:
+        return any(map(takes_backbone, parts))
     if str(name) in zoo.cards():
         return False
     return _BUILDERS.get(str(name).partition(":")[0]) not in (_blind, _centre_grabcut)

@@ -61,7 +61,6 @@ def dense_cosine(query: Tensor, support: Tensor, tile: int | None = None) -> Ten
         )
     if not len(support):
         return query.new_zeros(len(query))
-    tile = tile or (_CPU_TILE if query.device.type == "cpu" else _GPU_TILE)
     apply = cast("Any", _MeanPositive.apply)
     # the query's length leaves the sum, so that no copy of the map is made
     products: Tensor = apply(query, normalize(support.to(query.dtype), dim=1), tile)
@@ -69,8 +68,10 @@ def dense_cosine(query: Tensor, support: Tensor, tile: int | None = None) -> Ten
     return products / lengths
 
 
-def _tiles(queries: int, supports: int, tile: int) -> Iterator[tuple[slice, slice]]:
+def tiles(query: Tensor, support: Tensor, tile: int | None) -> Iterator[tuple[slice, slice]]:
     """Cut Q x S into blocks of at most `tile` products, as square as they can be."""
+    queries, supports = len(query), len(support)
+    tile = tile or (_CPU_TILE if query.device.type == "cpu" else _GPU_TILE)
     side = max(1, int(tile**0.5))
     step_s = min(supports, max(side, tile // max(queries, 1)))
     step_q = max(1, tile // step_s)
@@ -83,13 +84,13 @@ class _MeanPositive(Function):
     """The mean over s of ReLU(q . s), with forward and backward in the same tiles."""
 
     @staticmethod
-    def forward(ctx: Any, query: Tensor, support: Tensor, tile: int) -> Tensor:
+    def forward(ctx: Any, query: Tensor, support: Tensor, tile: int | None) -> Tensor:
         ctx.save_for_backward(query, support)
         ctx.tile = tile
         out = query.new_zeros(len(query))
         # mixed precision would round the cosines
         with torch.autocast(query.device.type, enabled=False):
-            for q, s in _tiles(len(query), len(support), tile):
+            for q, s in tiles(query, support, tile):
                 out[q] += (query[q] @ support[s].mT).relu_().sum(1)
         return out.div_(len(support))
 
@@ -99,7 +100,7 @@ class _MeanPositive(Function):
         query, support = ctx.saved_tensors
         grad = grad / len(support)
         to_query, to_support = torch.zeros_like(query), torch.zeros_like(support)
-        for q, s in _tiles(len(query), len(support), ctx.tile):
+        for q, s in tiles(query, support, ctx.tile):
             gate = (query[q] @ support[s].mT).gt_(0).mul_(grad[q, None])
             to_query[q] += gate @ support[s]
             to_support[s] += gate.mT @ query[q]

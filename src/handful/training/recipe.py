@@ -37,6 +37,8 @@ class Trained:
         What was learned; None for a method that learns nothing but its calibration.
     input : dict
         What preparing a picture needs to know.
+    start : str or None
+        The model whose weights it began with: a folder, or a name of the zoo.
     """
 
     method: str
@@ -45,6 +47,7 @@ class Trained:
     files: list[str]
     network: nn.Module | None = None
     input: dict[str, Any] = field(default_factory=dict)
+    start: str | None = None
 
     @property
     def tensors(self) -> dict[str, Tensor]:

@@ -163,7 +163,8 @@ def _write_entry(recipe: Recipe, trained: Trained, command: str, out: Path) -> z
         input=trained.input,
         files=zoo.LearnedFrom(list=FILES, count=len(trained.files)),
     )
-    write_text(out / FILES, by_folder(trained.files))
+    earlier = f"\nIt began with what {zoo.seen(trained.start)}" if trained.start else ""
+    write_text(out / FILES, by_folder(trained.files) + earlier)
     return zoo.save_entry(out, card, trained.tensors)
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from torch import Tensor
 
 from handful.backbones import FeatureMaps, Kept
@@ -33,6 +33,14 @@ Pixels = NDArray[np.uint8]
 Run = Callable[[Tensor], dict[str, Tensor]]
 
 
+def _listed(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
+
+
+Shots = Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1), BeforeValidator(_listed)]
+"""One number, or several."""
+
+
 class SegmentationOptions(BaseModel):
     """The options that every task of few-shot segmentation has.
 
@@ -42,6 +50,9 @@ class SegmentationOptions(BaseModel):
         Of whose frozen maps it learns.
     weights : str or None
         A weights file of the backbone.
+    start : str or None
+        A trained model, by its folder or its name in the zoo, whose weights it begins with; what
+        they lack begins as ever.
     data : {"folder", "A", "B"}
         A folder of photos with masks; or VOC and MSRC below the root, without what the hold-out
         of that name tests.
@@ -51,8 +62,8 @@ class SegmentationOptions(BaseModel):
         Side of the square, in pixels.
     batch : int
         Queries of a step.
-    shots : int
-        Examples of each.
+    shots : int or list of int
+        Examples of each; of several numbers one is drawn for each query. Validation has the first.
     per_class : int
         At most so many photos of a class are trained on.
     balanced : bool
@@ -70,11 +81,12 @@ class SegmentationOptions(BaseModel):
 
     backbone: str = "resnet50"
     weights: str | None = None
+    start: str | None = None
     data: Literal["folder", "A", "B"] = "folder"
     never: list[str] = []
     size: int = Field(241, ge=64)
     batch: int = Field(8, ge=1)
-    shots: int = Field(1, ge=1)
+    shots: Shots = [1]
     per_class: int = Field(750, ge=2)
     balanced: bool = False
     absent: float = Field(0.0, ge=0, lt=1)
@@ -219,7 +231,7 @@ class Draws:
         few = [
             dataset.labels[label]
             for label, pool in self.pools.items()
-            if len(np.unique(self._sources[pool])) <= options.shots
+            if len(np.unique(self._sources[pool])) <= max(options.shots)
         ]
         if few:
             raise InputError(f"{dataset.root}: too few photos show {few[0]!r}; leave it out")
@@ -236,7 +248,10 @@ class Draws:
         for photo, label in self._pairs(count, generator):
             pool = self.pools[label]
             pool = pool[self._sources[pool] != self._sources[photo]]
-            places = torch.randperm(len(pool), generator=generator)[: self.shots]
+            shots = self.shots[0]
+            if len(self.shots) > 1:
+                shots = self.shots[int(torch.randint(len(self.shots), (), generator=generator))]
+            places = torch.randperm(len(pool), generator=generator)[:shots]
             support = [int(pool[place]) for place in places]
             if self.absent and float(torch.rand((), generator=generator)) < self.absent:
                 other = self._without(label, support[0], generator)
@@ -290,7 +305,7 @@ class Validation:
     ) -> None:
         self.photos = photos
         self.episodes: SegmentationEpisodes = sample_episodes(
-            photos.dataset, classes, options.validation_episodes, 1, options.shots, seed=0
+            photos.dataset, classes, options.validation_episodes, 1, options.shots[0], seed=0
         )
 
     def miou(self, answer: Callable[[Drawn], NDArray[np.bool_]]) -> float:
@@ -345,6 +360,8 @@ def segmentation_data(
     held_back = found.photos.present[:, found.photos.find(found.validation_classes)].any(1)
     counts = found.photos.eligible[~held_back][:, columns].sum(0).tolist()
     enough = [
-        c for c, count in zip(found.train_classes, counts, strict=True) if count > options.shots
+        c
+        for c, count in zip(found.train_classes, counts, strict=True)
+        if count > max(options.shots)
     ]
     return found.photos, tuple(enough), found.validation_classes

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from handful import zoo
 from handful.backbones import FeatureMaps
 from handful.data.segmentation.photos import SegmentationSet
+from handful.errors import InputError
 from handful.training.recipe import Finish, Trained
 from handful.training.segmentation_photos import (
     Drawn,
@@ -61,7 +63,9 @@ class SegmentationTask(ABC):
         seed: int,
         memory: float | None = None,
     ) -> None:
-        self.model, self.steps = model, steps
+        self.model, self.steps, self.start = model, steps, options.start
+        if options.start is not None:
+            begin_with(model, options.start)
         kept = options.memory if memory is None else memory
         self.draws = Draws(dataset, classes, validation, options, seed)
         self.photos = Photos(self.draws.dataset, backbone, run, options.size, kept)
@@ -128,6 +132,7 @@ class SegmentationTask(ABC):
                 backbone=backbone,
                 calibration=None,
                 files=self.draws.files,
+                start=self.start,
                 network=self.model.cpu(),
                 input={
                     "kind": "photos",
@@ -138,6 +143,25 @@ class SegmentationTask(ABC):
             )
 
         return trained
+
+
+def begin_with(model: nn.Module, start: str) -> None:
+    """Take over what a trained model learned; what it lacks stays as it is.
+
+    Raises
+    ------
+    InputError
+        It is another network, or has no card that says what it learned from.
+    """
+    zoo.card(start)
+    tensors, mine = zoo.load_weights(start), model.state_dict()
+    wrong = [n for n, value in tensors.items() if n not in mine or value.shape != mine[n].shape]
+    if wrong:
+        raise InputError(
+            f"options.start {start}: {len(wrong)} of its tensors are of another network, such as"
+            f" {wrong[0]}; give a model of the same task, backbone and widths"
+        )
+    model.load_state_dict(tensors, strict=False)
 
 
 def cosine_fall(step: int, steps: int) -> float:

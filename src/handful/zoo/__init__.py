@@ -11,6 +11,7 @@ from handful.zoo.store import (
     is_entry,
     load_weights,
     save_entry,
+    seen,
     weights,
 )
 
@@ -28,6 +29,7 @@ __all__ = [
     "load_weights",
     "read_fitted",
     "save_entry",
+    "seen",
     "weights",
     "write_fitted",
 ]

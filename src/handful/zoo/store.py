@@ -87,6 +87,22 @@ def weights(name: Name) -> Path:
     return path
 
 
+def seen(name: Name) -> str:
+    """Return a model's name, its weights' digest, and the list of the files that it learned from.
+
+    Examples
+    --------
+    >>> seen("mshnet-light").startswith("mshnet-light (weights ")
+    True
+    """
+    entry = card(name)
+    title = f"{entry.name} (weights {str(entry.sha256)[:12]}) learned from"
+    if entry.files is None:
+        return f"{title} no files of a list\n"
+    folder = Path(name) if is_entry(name) else BUNDLED
+    return f"{title}:\n{(folder / entry.files.list).read_text(encoding='utf-8')}"
+
+
 def load_weights(source: Name) -> dict[str, Tensor]:
     """Read the tensors of a model, or of a weights file.
 

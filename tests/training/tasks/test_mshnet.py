@@ -11,6 +11,7 @@ import torch
 from handful import zoo
 from handful.backbones import build
 from handful.data.segmentation.folder import read_folder
+from handful.errors import InputError
 from handful.methods.mshnet import LIGHT, MSHNet
 from handful.training.recipe import read_recipe
 from handful.training.run import run_recipe
@@ -117,3 +118,35 @@ def test_a_run_is_an_entry(squares: Path, tmp_path: Path) -> None:
     model = MSHNet("handful-base", widths=LIGHT)
     model.load_learned(zoo.load_weights(answer["weights"]))
     assert "blue" not in (tmp_path / "run" / "files.txt").read_text()
+
+
+def test_a_run_begins_with_what_another_learned(squares: Path, tmp_path: Path) -> None:
+    common = ["options.data=folder", "options.size=64", "options.batch=2", "loop.steps=1"]
+    common += ["options.validation_episodes=2", "options.rate=1e-12"]
+    recipe = read_recipe("mshnet-light", [*common, "validation=[blue, grey]"])
+    first = Path(run_recipe(recipe, squares, tmp_path / "first")["run"])
+    changes = [f"options.start={first}", "name=second"]
+    changes.append("validation=[red, green]")
+    second = Path(
+        run_recipe(read_recipe("mshnet-light", [*common, *changes]), squares, tmp_path / "second")[
+            "run"
+        ]
+    )
+    before, after = (zoo.load_weights(run) for run in (first, second))
+    learned = [name for name in before if "running" not in name and "batches" not in name]
+    assert set(after) == set(before)
+    assert all(torch.equal(before[name], after[name]) for name in learned)
+    listed = (second / "files.txt").read_text()
+    own, _, earlier = listed.partition("It began with what mshnet-light (weights ")
+    assert "blue" in own
+    assert "green" not in own
+    assert earlier.endswith((first / "files.txt").read_text())
+    assert "green" in earlier
+    assert "blue" not in earlier
+    other = read_recipe("mshnet-light", [*common, *changes, "options.similarity=cosine"])
+    with pytest.raises(InputError, match="tensors are of another network"):
+        run_recipe(other, squares, tmp_path / "third")
+    other["options"]["start"] = str(tmp_path / "nothing")
+    with pytest.raises(InputError, match="no model"):
+        run_recipe(other, squares, tmp_path / "third")
+    assert not (tmp_path / "third").exists()

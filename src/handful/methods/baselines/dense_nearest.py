@@ -18,6 +18,7 @@ from handful.methods.dense_pixels import (
     support_pixels,
 )
 from handful.methods.segmenter import Answer, Features, Mask
+from handful.similarity import nearest_cosine
 
 SCALE = 10.0
 """Steepness: a mask is sigmoid(SCALE (cosine to the object - cosine to the ground))."""
@@ -75,18 +76,9 @@ class DenseNearest(DensePixels):
         """
         pixels = self._pixels(query)
         flat = pixels.flatten(1).mT
-        margins = [_nearest(flat, s.object) - _nearest(flat, s.ground) for s in states]
+        margins = [nearest_cosine(flat, s.object) - nearest_cosine(flat, s.ground) for s in states]
         masks = (SCALE * torch.stack(margins)).sigmoid().view(len(states), *pixels.shape[1:])
         return Answer(masks, presence_of(masks))
 
     def _pixels(self, features: Features) -> Tensor:
         return normalize(super()._pixels(features), dim=0)
-
-
-def _nearest(pixels: Tensor, examples: Tensor) -> Tensor:
-    """Return the largest cosine (Q,) of unit pixels to unit examples; 0 to none."""
-    if not len(examples):
-        return pixels.new_zeros(len(pixels))
-    # Q x S at once would be large for many shots
-    parts = [(rows @ examples.float().mT).amax(1) for rows in torch.split(pixels, 1024)]
-    return torch.cat(parts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
@@ -18,9 +19,45 @@ from handful.methods.oslsm.support import PixelClassifiers
 from handful.methods.prototype_segmentation import PrototypePair
 from handful.methods.weak_segmentation import Shots
 
+
+@dataclass(frozen=True)
+class JoinedState:
+    """One class as several methods know it.
+
+    Attributes
+    ----------
+    parts : tuple
+        What each method's `condition` gave.
+    """
+
+    parts: tuple[Any, ...]
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return all of it under flat names, as safetensors keeps it."""
+        packed = [pack_states([part]) for part in self.parts]
+        return {
+            f"{kind}.{place}/{name}": tensor
+            for place, (kind, tensors) in enumerate(packed)
+            for name, tensor in tensors.items()
+        }
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> JoinedState:
+        """Return the state whose `tensors` these are."""
+        parts: dict[str, dict[str, Tensor]] = {}
+        for key, value in tensors.items():
+            part, _, name = key.partition("/")
+            parts.setdefault(part, {})[name] = value
+        ordered = sorted(parts, key=lambda part: part.rpartition(".")[2].zfill(9))
+        return cls(
+            tuple(unpack_states(part.rpartition(".")[0], parts[part], 1)[0] for part in ordered)
+        )
+
+
 _KINDS = {
     kind.__name__: kind
     for kind in (
+        JoinedState,
         PrototypePair,
         Clusters,
         Discriminant,

@@ -129,6 +129,8 @@ def main() -> int:
     origin = provenance([], asked.seed, describe_device("auto"))
     roots = [("--nuclei", asked.nuclei), ("--tiles", asked.tiles)]
     argv = [word for flag, root in roots if root for word in (flag, root.name)]
+    if tuple(asked.models) != MODELS:
+        argv += ["--models", *asked.models]
     argv += ["--draws", str(asked.draws), "--queries", str(asked.queries)]
     origin["command"] = " ".join(["python benchmarks/few_masks.py", *argv])
     ious: dict[str, list[float]] = {}

@@ -9,6 +9,8 @@ from handful.evaluation.segmentation_tables import (
     few_masks,
     segmentation,
     segmentation_classes,
+    segmentation_differences,
+    segmentation_training,
     stages,
     weight_hashing,
     without_masks,
@@ -129,3 +131,40 @@ def test_hashed_weights_stand_beside_learned_ones() -> None:
     assert rows[0][:3] == ["hashed", "0", "**50.0** (37.5-62.5)"]
     assert rows[1][1:5] == ["4,101,097", "**62.5** (50.0-75.0)", "**37.5** (25.0-50.0)", "25.0"]
     assert rows[0][5:] == ["0.250", "0.125", "0.500"]
+
+
+def test_differences_stand_by_rival_and_shots() -> None:
+    one = result("mshnet+clusters", 1, 0.5)
+    one["metrics"]["differences"] = [{"against": "whole", "miou": 0.012, "interval": [-0.01, 0.03]}]
+    five = result("mshnet+clusters", 5, 0.6)
+    five["metrics"]["differences"] = [{"against": "whole", "miou": 0.1, "interval": [0.09, 0.12]}]
+    other = result("oslsm", 1, 0.4)
+    other["metrics"]["differences"] = one["metrics"]["differences"]
+    head, row = segmentation_differences([one, five, other])
+    assert head[1:] == ["model", "against", "1-shot", "5-shot"]
+    assert row[1:3] == ["`mshnet+clusters`", "`whole`"]
+    assert row[3:] == ["+1.2 (-1.0 to 3.0)", "+10.0 (9.0 to 12.0)"]
+
+
+def test_trainings_stand_by_hold_out_and_recipe() -> None:
+    def run(model: str, miou: float, **options: object) -> dict[str, Any]:
+        return {
+            "protocol": "training",
+            "model": model,
+            "images": 6400,
+            "seconds": 4640.6,
+            "metrics": {"miou": miou},
+            "options": options,
+        }
+
+    found = [
+        run("mshnet", 0.4585, data="B", close_ups=True),
+        run("oslsm", 0.4494, data="A"),
+        run("mshnet", 0.3875, data="A", similarity="prototype"),
+        run("koch", 0.5, data="A") | {"metrics": {"one_shot": 0.9}},
+    ]
+    assert segmentation_training(found)[1:] == [
+        ["A", "`mshnet`", "prototype", "no", "6,400", "77", "38.8"],
+        ["A", "`oslsm`", "", "no", "6,400", "77", "44.9"],
+        ["B", "`mshnet`", "both", "yes", "6,400", "77", "45.9"],
+    ]

@@ -41,6 +41,8 @@ def test_methods_that_learn_nothing_have_the_tables_threshold() -> None:
         assert 0 < row["threshold"] < 1
         assert row["present"] == row["absent"] >= 100
         assert presence_threshold(name) == row["threshold"]
+        # measured on the weights that are bundled
+        assert row.get("sha256") == zoo.digest(name.partition(":")[0])
     assert segmenters.load("discriminant", device="cpu").threshold == presence_threshold(
         "discriminant:handful-base", default=-1
     )
@@ -55,6 +57,9 @@ def test_a_result_on_validation_classes_is_kept(tmp_path: Path) -> None:
     assert [*kept] == ["prototypes:handful-base", "z:net"]
     row = {"threshold": 0.61, "auroc": 0.8, "present": 9, "absent": 9, "seed": 3}
     assert kept["prototypes:handful-base"] == row
+    joined = result(tmp_path / "j.json", model="own+clusters", sha256="a" * 64)
+    keep_threshold(joined, table=table)
+    assert json.loads(table.read_text())["own+clusters:handful-base"] == row | {"sha256": "a" * 64}
 
 
 def test_a_run_keeps_it_in_its_card(tmp_path: Path) -> None:

@@ -49,6 +49,9 @@ def test_own_entry_is_read_back(card: zoo.Card, tmp_path: Path) -> None:
     assert written.bytes == len(file.read_bytes())
     assert zoo.card(tmp_path / "tiny") == written
     assert zoo.digest(tmp_path / "tiny") == written.sha256
+    light = zoo.card("mshnet-light").sha256
+    both = f"mshnet-light+nearest-neighbour+unknown+{tmp_path / 'tiny'}"
+    assert zoo.digest(both) == f"{light}+{written.sha256}"
     assert zoo.weights(tmp_path / "tiny") == file
     assert same(zoo.load_weights(tmp_path / "tiny"), TENSORS)
     assert same(zoo.load_weights(file), TENSORS)

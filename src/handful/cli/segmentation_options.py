@@ -96,9 +96,10 @@ class ModelOptions:
     Parameters
     ----------
     model
-        One or more models: METHOD, METHOD:BACKBONE, the folder of a training. all, or
-        all:BACKBONE, stands for every method on that network (handful-base where none is named)
-        but those that need a training, whose folders stand beside it.
+        One or more models: METHOD, METHOD:BACKBONE, the folder of a training; several with a plus
+        between answer as one. all, or all:BACKBONE, stands for every method on that network
+        (handful-base where none is named) but those that need a training, whose folders stand
+        beside it.
     weights
         A weights file to use for the model.
     backbone_weights

@@ -52,6 +52,55 @@ def segmentation_classes(found: Iterable[Found]) -> Rows:
     return rows
 
 
+def segmentation_differences(found: Iterable[Found]) -> Rows:
+    """Paired differences of MSHNet, alone or with others, to other models, in points of mIoU."""
+    rows: dict[tuple[str, str, str], dict[int, str]] = {}
+    for result in found:
+        ours = result.get("protocol") == "segmentation" and result["model"].startswith("mshnet")
+        for one in result["metrics"].get("differences", []) if ours else []:
+            key = (_set(result), result["model"], one["against"])
+            rows.setdefault(key, {})[result["shots"]] = _more(one)
+    shots = sorted({count for by in rows.values() for count in by})
+    table = [["classes", "model", "against", *(f"{count}-shot" for count in shots)]]
+    for (name, model, rival), by in sorted(rows.items()):
+        table.append([name, f"`{model}`", f"`{rival}`", *(by.get(count, "") for count in shots)])
+    return table
+
+
+def _more(difference: Found) -> str:
+    """Lay out a difference of overlaps in points, with its interval."""
+    low, high = (100 * end for end in difference["interval"])
+    return f"{100 * difference['miou']:+.1f} ({low:.1f} to {high:.1f})"
+
+
+def segmentation_training(found: Iterable[Found]) -> Rows:
+    """Cost of the trainings on frozen features, and what they reached on validation classes."""
+    head = [
+        "trained without the classes of hold-out",
+        "recipe",
+        "similarity",
+        "close-ups",
+        "queries",
+    ]
+    rows = [[*head, "minutes, one core", "mIoU, validation"]]
+    for result in found:
+        if result.get("protocol") == "training" and "miou" in result["metrics"]:
+            options = result["options"]
+            of_mshnet = result["model"].startswith("mshnet")
+            rows.append(
+                [
+                    options["data"],
+                    f"`{result['model']}`",
+                    options.get("similarity", "both") if of_mshnet else "",
+                    "yes" if options.get("close_ups") else "no",
+                    f"{result['images']:,}",
+                    f"{result['seconds'] / 60:.0f}",
+                    percent(result["metrics"]["miou"]),
+                ]
+            )
+    return [rows[0], *sorted(rows[1:])]
+
+
 def without_masks(found: Iterable[Found]) -> Rows:
     """Overlap of methods that see labels alone, by ways and shots; what one has more than each."""
     settings = ((1, 1), (2, 1), (2, 5))
@@ -66,8 +115,7 @@ def without_masks(found: Iterable[Found]) -> Rows:
     more: dict[tuple[str, str], str] = {}
     for (name, _), by in rows.items():
         for one in by.get((1, 1), {"metrics": {}})["metrics"].get("differences", []):
-            low, high = (100 * end for end in one["interval"])
-            more[name, one["against"]] = f"{100 * one['miou']:+.1f} ({low:.1f} to {high:.1f})"
+            more[name, one["against"]] = _more(one)
     for key, by in sorted(rows.items(), key=_unmasked_first):
         cells = [_miou(by.get(one)) for one in settings]
         table.append([key[0], f"`{key[1]}`", *cells, more.get(key, "")])

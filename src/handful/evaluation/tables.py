@@ -229,6 +229,8 @@ _TABLES: dict[str, Callable[[Iterable[Found]], Rows]] = {
     "mining-conditions": similarity_tables.mining_conditions,
     "segmentation": segmentation_tables.segmentation,
     "segmentation-classes": segmentation_tables.segmentation_classes,
+    "segmentation-differences": segmentation_tables.segmentation_differences,
+    "segmentation-training": segmentation_tables.segmentation_training,
     "without-masks": segmentation_tables.without_masks,
     "conditioning": segmentation_tables.conditioning,
     "mshnet-stages": segmentation_tables.stages,

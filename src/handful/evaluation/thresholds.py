@@ -1,9 +1,9 @@
 """Keep the thresholds of presence: ``python -m handful.evaluation.thresholds RESULT.json ...``.
 
 The results are those of ``handful evaluate segmentation --dataset validation --absent N --out``.
-The threshold that holds back one present class in ten goes into the package's table; or, where the
-result is of weights in a run's folder, named by ``--run RUN`` before the result, into the card
-there.
+The threshold that holds back one present class in ten goes into the package's table, with the
+digest of the weights of several methods as one; or, where the result is of weights in a run's
+folder, named by ``--run RUN`` before the result, into the card there.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def keep_threshold(result: Path, run: Path | None = None, table: Path = TABLE) -
     threshold = round(float(presence["careful"]), 4)
     if run is not None:
         _into_card(result, found, run, threshold)
-    elif found.get("sha256") is not None:
+    elif found.get("sha256") is not None and "+" not in found["model"]:
         raise InputError(f"{result}: was measured with weights; name their folder by --run")
     else:
         kept = json.loads(table.read_text(encoding="utf-8"))
@@ -62,6 +62,8 @@ def keep_threshold(result: Path, run: Path | None = None, table: Path = TABLE) -
             **{name: presence[name] for name in _KEPT},
             "seed": found["seed"],
         }
+        if found.get("sha256") is not None:
+            kept[full_name(found["model"])]["sha256"] = found["sha256"]
         write_json(table, dict(sorted(kept.items())))
     return threshold
 

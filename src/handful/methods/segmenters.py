@@ -80,7 +80,7 @@ def load(
         import torch
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    if len(parts := _parts(name)) > 1:
+    if len(parts := zoo.parts(name)) > 1:
         return _joined(parts, weights, device, backbone_weights)
     entry = _entry(name, weights)
     if entry is not None:
@@ -95,11 +95,6 @@ def load(
     found = build(Request(str(name), backbone, weights, backbone_weights, device, entry))
     found.threshold = presence_threshold(str(name), entry, found.threshold)
     return found
-
-
-def _parts(name: str | os.PathLike[str]) -> list[str]:
-    """Return the names that stand in one; a folder may have a plus in its own."""
-    return [str(name)] if zoo.is_entry(name) else str(name).split("+")
 
 
 def _joined(
@@ -128,7 +123,7 @@ def rooted(name: str | os.PathLike[str]) -> str:
     >>> rooted("mshnet-light+clusters")
     'mshnet-light+clusters'
     """
-    parts = _parts(name)
+    parts = zoo.parts(name)
     return "+".join(str(Path(part).resolve()) if zoo.is_entry(part) else part for part in parts)
 
 
@@ -165,7 +160,7 @@ def every(backbone: str = "handful-base") -> list[str]:
 
 def takes_backbone(name: str | os.PathLike[str]) -> bool:
     """Say whether a method stands on a network that may be chosen: a bundled one has its own."""
-    if len(parts := _parts(name)) > 1:
+    if len(parts := zoo.parts(name)) > 1:
         return any(map(takes_backbone, parts))
     if str(name) in zoo.cards():
         return False

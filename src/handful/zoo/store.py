@@ -59,8 +59,23 @@ def card(name: Name) -> Card:
 
 
 def digest(name: Name) -> str | None:
-    """Return the SHA-256 of a model's weights by its card; None: not in the zoo, or no weights."""
-    return card(name).sha256 if is_entry(name) or str(name) in cards() else None
+    """Return the SHA-256 of a model's weights by its card; None: not in the zoo, or no weights.
+
+    Of several models as one, see `parts`, those that there are, with a plus between.
+    """
+    each = [card(part) for part in parts(name) if is_entry(part) or part in cards()]
+    return "+".join(entry.sha256 for entry in each if entry.sha256 is not None) or None
+
+
+def parts(name: Name) -> list[str]:
+    """Return the names that stand in one with a plus between; a folder may have one in its own.
+
+    Examples
+    --------
+    >>> parts("mshnet-light+clusters")
+    ['mshnet-light', 'clusters']
+    """
+    return [str(name)] if is_entry(name) else str(name).split("+")
 
 
 def weights(name: Name) -> Path:

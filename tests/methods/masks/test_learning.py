@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from handful.answers import MaskCheck
 from handful.data.annotations import OBJECT
 from handful.methods.masks.learning import Learned, finds_better, learn, objects_zoom
 from handful.methods.masks.support import Example
@@ -75,6 +76,11 @@ def test_examples_left_out_decide_where_there_are_several() -> None:
     assert fixed.check.iou > 0.9
     assert finds_better(fixed, fits)
     assert not finds_better(fits, fixed)
+    # a few examples left out are a rough guess: of two, little more is no more
+    for more, tested, better in ((0.1, 2, False), (0.2, 2, True), (0.1, 10, True)):
+        checks = (MaskCheck(iou, tested, ()) for iou in (0.5 + more, 0.5))
+        surer, other = (fits._replace(check=check) for check in checks)
+        assert finds_better(surer, other) == better
 
 
 def test_a_method_says_how_large_it_sees_whole_photos() -> None:

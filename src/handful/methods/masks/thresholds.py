@@ -1,8 +1,8 @@
 """From which presence on a class counts as there: measured on validation classes, kept here.
 
 What learned keeps its threshold in its card, under ``calibration`` as ``presence``; methods that
-learn nothing share one table in this package. ``python -m handful.evaluation.thresholds`` writes
-either.
+learn nothing, and several as one, share one table in this package. ``python -m
+handful.evaluation.thresholds`` writes either.
 """
 
 from __future__ import annotations

@@ -9,7 +9,14 @@ from handful.evaluation.similarity_tables import Found, Rows, bold, percent
 
 _LARGE = "torchvision:resnet50"
 _SETS = {"voc": "PASCAL VOC 2012", "msrc": "MSRC", "validation": "VOC and MSRC"}
-_BY_CLASS = ("mshnet", "prototypes:resnet50", "clusters:resnet50", "oslsm", "dense-siamese")
+_BY_CLASS = (
+    "mshnet+clusters:resnet50",
+    "mshnet",
+    "prototypes:resnet50",
+    "clusters:resnet50",
+    "oslsm",
+    "dense-siamese",
+)
 _PARTS = ("seen", "unseen")
 _UNMASKED = ("attention", "gradcam-grabcut", "centre-grabcut")
 

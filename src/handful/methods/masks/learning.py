@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import sqrt
 from typing import Any, NamedTuple
 
 from handful.answers import MaskCheck
@@ -104,7 +105,7 @@ def finds_better(one: Learned, other: Learned) -> bool:
     their own pictures, which a method that is fitted to them must find by far better.
     """
     if one.check is not None and other.check is not None:
-        return one.check.iou - other.check.iou > MARGIN / one.check.tested**0.5
+        return one.check.iou - other.check.iou > MARGIN / sqrt(one.check.tested)
     return _own_overlap(one) - _own_overlap(other) > SURELY
 
 

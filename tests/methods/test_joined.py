@@ -11,14 +11,14 @@ from safetensors.torch import load_file, save_file
 from torch.nn.functional import interpolate
 
 from handful import zoo
-from handful.backbones.handful_base import HandfulBase
 from handful.errors import InputError
 from handful.methods import segmenters
 from handful.methods.joined import Joined
 from handful.methods.masks.states import pack_states, unpack_states
-from handful.methods.mshnet import LIGHT, MSHNet
 from handful.methods.segmenter import SegmentationMethod
 from handful.segment import Segmenter
+
+from .conftest import light_mshnet
 
 NAME = "mshnet-light+clusters+prototypes"
 
@@ -75,24 +75,7 @@ def test_its_states_survive_a_file(method: SegmentationMethod, tmp_path: Path) -
 
 def test_a_fitted_segmenter_remembers_all_of_its_parts(tmp_path: Path) -> None:
     """Also where one is a folder of one's own, with a plus in its path."""
-    light = MSHNet("handful-base", widths=LIGHT)
-    light.backbone.load()
-    card = zoo.Card(
-        name="own",
-        title="t",
-        task="segment",
-        method="mshnet",
-        backbone="handful-base",
-        licence="l",
-        commercial_use=True,
-        data="d",
-        limits="l",
-        input={
-            "similarity": "both",
-            "widths": "light",
-            "backbone_sha256": HandfulBase().load().digest,
-        },
-    )
+    light, card = light_mshnet("own", "both")
     run = tmp_path / "own"
     run.mkdir()
     zoo.save_entry(run, card, light.learned())

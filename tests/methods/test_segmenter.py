@@ -15,6 +15,8 @@ from handful.methods.mshnet import LIGHT, MSHNet
 from handful.methods.mshnet.segmentation import MSHNetSegmentation
 from handful.methods.segmenter import SegmentationMethod, at_size, decide
 
+from .conftest import light_mshnet
+
 
 def test_a_pixel_is_of_its_surest_class_from_the_cut_on() -> None:
     soft = torch.tensor([[[0.5, 0.49, 0.8, 0.9]], [[0.4, 0.2, 0.8, 0.95]]])
@@ -81,21 +83,7 @@ def test_methods_on_a_backbone_are_loaded_by_name(tmp_path: Path) -> None:
 
 
 def test_what_was_trained_is_loaded_by_its_folder_or_its_file(tmp_path: Path) -> None:
-    light = MSHNet("handful-base", "cosine", LIGHT)
-    light.backbone.load()
-    facts = {"similarity": "cosine", "widths": "light", "backbone_sha256": light.backbone.digest}
-    card = zoo.Card(
-        name="own-recipe",
-        title="t",
-        task="segment",
-        method="mshnet",
-        backbone="handful-base",
-        licence="l",
-        commercial_use=True,
-        data="d",
-        limits="l",
-        input=facts,
-    )
+    light, card = light_mshnet("own-recipe", "cosine")
     zoo.save_entry(tmp_path, card, light.learned())
     photo = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     mask = np.zeros((64, 64), np.uint8)
@@ -110,7 +98,7 @@ def test_what_was_trained_is_loaded_by_its_folder_or_its_file(tmp_path: Path) ->
     zoo.save_entry(tmp_path, card.model_copy(update={"task": "recognize"}), light.learned())
     with pytest.raises(InputError, match="is a model to recognize, not to segment"):
         segmenters.load(tmp_path)
-    other = card.model_copy(update={"input": facts | {"backbone_sha256": 64 * "0"}})
+    other = card.model_copy(update={"input": card.input | {"backbone_sha256": 64 * "0"}})
     zoo.save_entry(tmp_path, other, light.learned())
     with pytest.raises(InputError, match="trained on weights with SHA-256 0000"):
         segmenters.load(tmp_path)

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from handful.methods.masks.states import JoinedState
+from handful.methods.mshnet.blocks import resized
 from handful.methods.segmenter import Answer, Features, Image, Mask, SegmentationMethod
 
 SECONDED = 0.5
@@ -98,14 +98,9 @@ class Joined:
             part.answer(_of(number, query), [state.parts[number] for state in states])
             for number, part in enumerate(self.parts)
         ]
-        grids = [tuple(answer.masks.shape[1:]) for answer in answers]
+        grids = [(answer.masks.shape[1], answer.masks.shape[2]) for answer in answers]
         finest = max(grids, key=lambda grid: grid[0] * grid[1])
-        masks = [
-            answer.masks
-            if tuple(answer.masks.shape[1:]) == finest
-            else interpolate(answer.masks[None], finest, mode="bilinear", align_corners=True)[0]
-            for answer in answers
-        ]
+        masks = [resized(answer.masks[None], finest)[0] for answer in answers]
         return Answer(_mean(masks), _mean([answer.presence for answer in answers]))
 
 

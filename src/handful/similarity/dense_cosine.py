@@ -54,11 +54,7 @@ def dense_cosine(query: Tensor, support: Tensor, tile: int | None = None) -> Ten
     >>> dense_cosine(query, torch.tensor([[1.0, 0.0], [-3.0, 0.0]]))
     tensor([0.5000, 0.0000])
     """
-    if query.ndim != 2 or support.ndim != 2 or query.shape[1] != support.shape[1]:
-        raise ValueError(
-            f"query {tuple(query.shape)} and support {tuple(support.shape)}"
-            " do not fit (Q, D) and (S, D)"
-        )
+    check_pixels(query, support)
     if not len(support):
         return query.new_zeros(len(query))
     apply = cast("Any", _MeanPositive.apply)
@@ -66,6 +62,15 @@ def dense_cosine(query: Tensor, support: Tensor, tile: int | None = None) -> Ten
     products: Tensor = apply(query, normalize(support.to(query.dtype), dim=1), tile)
     lengths: Tensor = vector_norm(query, dim=1).clamp_min(_EPSILON)
     return products / lengths
+
+
+def check_pixels(query: Tensor, support: Tensor) -> None:
+    """Refuse features that are not (Q, D) and (S, D)."""
+    if query.ndim != 2 or support.ndim != 2 or query.shape[1] != support.shape[1]:
+        raise ValueError(
+            f"query {tuple(query.shape)} and support {tuple(support.shape)}"
+            " do not fit (Q, D) and (S, D)"
+        )
 
 
 def tiles(query: Tensor, support: Tensor, tile: int | None) -> Iterator[tuple[slice, slice]]:

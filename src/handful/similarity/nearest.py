@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from handful.similarity.dense_cosine import tiles
+from handful.similarity.dense_cosine import check_pixels, tiles
 
 
 def nearest_cosine(query: Tensor, support: Tensor, tile: int | None = None) -> Tensor:
@@ -42,11 +42,7 @@ def nearest_cosine(query: Tensor, support: Tensor, tile: int | None = None) -> T
     >>> nearest_cosine(query, torch.tensor([[0.0, 1.0], [3.0, 0.0]]))
     tensor([1., 0.])
     """
-    if query.ndim != 2 or support.ndim != 2 or query.shape[1] != support.shape[1]:
-        raise ValueError(
-            f"query {tuple(query.shape)} and support {tuple(support.shape)}"
-            " do not fit (Q, D) and (S, D)"
-        )
+    check_pixels(query, support)
     if not len(support):
         return query.new_zeros(len(query))
     # mixed precision would round the cosines

@@ -150,3 +150,12 @@ def test_a_run_begins_with_what_another_learned(squares: Path, tmp_path: Path) -
     with pytest.raises(InputError, match="no model"):
         run_recipe(other, squares, tmp_path / "third")
     assert not (tmp_path / "third").exists()
+
+
+def test_what_a_trained_model_lacks_begins_as_ever(squares: Path, tmp_path: Path) -> None:
+    known = {k: v + 1 for k, v in task(squares).model.state_dict().items() if "cosine" in k}
+    zoo.save_entry(tmp_path, zoo.card("mshnet-light"), known)
+    begun, fresh = (task(squares, **o).model.state_dict() for o in ({"start": str(tmp_path)}, {}))
+    assert known
+    for name, value in begun.items():
+        assert torch.equal(value, known.get(name, fresh[name]))

@@ -19,8 +19,8 @@ MARGIN = 0.27
 """By how much one method must find the examples that are left out better than another, divided
 by the root of their number.
 
-Of a few examples it is a rough guess: on validation classes a bare majority cost nine points of
-overlap with five examples, this margin less than one."""
+Of a few examples it is a rough guess, and a bare majority often takes the worse of the two. It is
+the smallest that costs next to nothing on validation classes."""
 
 SURELY = 0.4
 """By how much one method must find a lone example in its own picture better than another."""
